@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef VVRAM_BO_H
+#define VVRAM_BO_H
+
+#include <linux/wait.h>
+
+#include <drm/ttm/ttm_bo.h>
+#include <drm/ttm/ttm_placement.h>
+
+#include "vvram_drv.h"
+
+/**
+ * struct vvram_bo - a buffer
+ */
+struct vvram_bo {
+	/** @ttm: Base; its GEM object is the public face. */
+	struct ttm_buffer_object ttm;
+	/** @link: On &vvram_device.bos. */
+	struct list_head link;
+	/** @creator: &drm_file.client_id of the file that may revoke it. */
+	u64 creator;
+	/** @contiguous: One piece when in VRAM. */
+	bool contiguous;
+
+	/** @home: TTM_PL_* where the owner wants it; reservation. */
+	u32 home;
+	/** @vram_pins: Pins held while in VRAM; reservation. */
+	unsigned int vram_pins;
+	/** @revoked: Importers lost it for good; reservation. */
+	bool revoked;
+	/** @maps: Mappings held by importers; reservation. */
+	unsigned int maps;
+	/** @unmapped: Woken when @maps becomes zero. */
+	wait_queue_head_t unmapped;
+
+	/**
+	 * @dma_buf: Its dma-buf while there is one; reservation. The GEM object
+	 * forgets it with the last handle, when importers may still be attached.
+	 */
+	struct dma_buf *dma_buf;
+	/** @inode: Of the dma-buf, by which the kernel's own events name it. */
+	unsigned long inode;
+	/** @in_fence: The next copy waits for it; reservation. */
+	struct dma_fence *in_fence;
+
+	/** @moves: Times that the bytes changed place; reservation. */
+	u64 moves;
+	/** @notifies: Times that importers were told; reservation. */
+	u64 notifies;
+};
+
+#define ttm_to_vvram_bo(b)	container_of(b, struct vvram_bo, ttm)
+#define gem_to_vvram_bo(g)	container_of(g, struct vvram_bo, ttm.base)
+
+static inline struct vvram_device *vvram_bo_device(struct vvram_bo *bo)
+{
+	return ttm_to_vvram_device(bo->ttm.bdev);
+}
+
+/* TTM keeps the old storage of a moved buffer in objects of its own. */
+bool vvram_bo_is_ghost(struct ttm_buffer_object *bo);
+
+static inline bool vvram_bo_is_imported(struct vvram_bo *bo)
+{
+	return bo->ttm.type == ttm_bo_type_sg;
+}
+
+/* Pages that hold bytes of the buffer, here or in swap. */
+bool vvram_tt_has_data(struct ttm_tt *tt);
+
+struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_type,
+				 bool contiguous, u64 creator);
+struct vvram_bo *vvram_bo_create_imported(struct vvram_device *vdev, u64 size,
+					  struct sg_table *sgt, struct dma_resv *resv);
+int vvram_bo_validate(struct vvram_bo *bo, u32 mem_type, struct ttm_operation_ctx *ctx);
+int vvram_bo_validate_for_map(struct vvram_bo *bo, bool allow_vram);
+int vvram_bo_pin(struct vvram_bo *bo, bool allow_vram);
+void vvram_bo_unpin(struct vvram_bo *bo);
+void vvram_bo_touch(struct vvram_bo *bo);
+
+#endif /* VVRAM_BO_H */

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The copy engine: copies or clears in the background and signals a fence.
+ *
+ * A job is complete before its fence is published: from then on it allocates
+ * nothing and takes no lock that is held over an allocation or over a wait for a
+ * fence (Documentation/driver-api/dma-buf.rst, "DMA Fence Cross-Driver
+ * Contract"). Large copies are split into parts that run side by side.
+ */
+
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/dma-fence-unwrap.h>
+#include <linux/io.h>
+#include <linux/iosys-map.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include <drm/drm_cache.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_managed.h>
+#include <drm/drm_print.h>
+
+#include "dma_fence.h"
+#include "vvram_copy.h"
+#include "vvram_drv.h"
+#include "vvram_trace.h"
+
+/* Smallest part worth a CPU of its own, and most parts of a job. */
+#define VVRAM_COPY_PART		SZ_2M
+#define VVRAM_COPY_MAX_PARTS	8
+/* Bytes between two points where other tasks get the CPU. */
+#define VVRAM_COPY_STEP		SZ_256K
+/* How long a poisoned place is watched for stale writers. */
+#define VVRAM_POISON_WATCH_MS	20
+
+struct vvram_copy_job;
+
+/* A slice of a job, run by one worker. */
+struct vvram_copy_part {
+	struct work_struct work;
+	struct vvram_copy_job *job;
+	u64 start;
+	u64 end;
+};
+
+/**
+ * struct vvram_copy_job - a copy under way, and its fence
+ */
+struct vvram_copy_job {
+	/** @base: Must be first: the fence is freed as memory of its own. */
+	struct dma_fence base;
+	/** @lock: For @base on kernels whose fences bring none. */
+	spinlock_t lock;
+	/** @vdev: The device; outlives the job. */
+	struct vvram_device *vdev;
+	/** @src: Where the bytes are; empty to clear. */
+	struct vvram_copy_place src;
+	/** @dst: Where they go. */
+	struct vvram_copy_place dst;
+	/** @size: Bytes. */
+	u64 size;
+	/** @inode: Of the dma-buf, for messages. */
+	unsigned long inode;
+	/** @error: First error of any part. */
+	int error;
+	/** @dep: What the job waits for; dropped when it starts. */
+	struct dma_fence *dep;
+	/** @dep_cb: Starts the job. */
+	struct dma_fence_cb dep_cb;
+	/** @start: Runs once @dep has signalled. */
+	struct work_struct start;
+	/** @parts_left: Parts that have not ended. */
+	atomic_t parts_left;
+	/** @nr_parts: Entries in @part. */
+	unsigned int nr_parts;
+	/** @part: Slices that run side by side. */
+	struct vvram_copy_part part[] __counted_by(nr_parts);
+};
+
+static const char *vvram_copy_driver_name(struct dma_fence *fence)
+{
+	return "vvram";
+}
+
+static const char *vvram_copy_timeline_name(struct dma_fence *fence)
+{
+	return "copy";
+}
+
+static const struct dma_fence_ops vvram_copy_fence_ops = {
+	.get_driver_name = vvram_copy_driver_name,
+	.get_timeline_name = vvram_copy_timeline_name,
+};
+
+static bool vvram_copy_place_is_empty(const struct vvram_copy_place *place)
+{
+	return !place->segs && !place->pages;
+}
+
+/* Pages that follow each other in memory make one span. */
+static u64 vvram_copy_map_pages(struct page **pages, u64 offset, u64 max,
+				struct iosys_map *map)
+{
+	unsigned long i = offset >> PAGE_SHIFT;
+	u64 len = PAGE_SIZE - offset_in_page(offset);
+
+	iosys_map_set_vaddr(map, page_address(pages[i]) + offset_in_page(offset));
+	while (len < max && page_to_pfn(pages[i + 1]) == page_to_pfn(pages[i]) + 1) {
+		len += PAGE_SIZE;
+		i++;
+	}
+	return min(len, max);
+}
+
+static u64 vvram_copy_map_vram(struct vvram_device *vdev, struct vvram_segments *segs,
+			       u64 offset, u64 max, struct iosys_map *map)
+{
+	const struct vvram_segment *seg = vvram_segments_find(segs, &offset);
+
+	*map = vdev->vram.map;
+	iosys_map_incr(map, seg->offset + offset);
+	return min(seg->size - offset, max);
+}
+
+/**
+ * vvram_copy_map() - get the CPU's view of a byte and what follows it
+ * @vdev: the device
+ * @place: the place, not empty
+ * @offset: byte within the place
+ * @max: most bytes wanted; they are within the place
+ * @map: out: where it is
+ *
+ * Return: number of bytes that follow each other there.
+ */
+static u64 vvram_copy_map(struct vvram_device *vdev, const struct vvram_copy_place *place,
+			  u64 offset, u64 max, struct iosys_map *map)
+{
+	if (place->segs)
+		return vvram_copy_map_vram(vdev, place->segs, offset, max, map);
+	return vvram_copy_map_pages(place->pages, offset, max, map);
+}
+
+static void vvram_copy_range(struct vvram_copy_job *job, u64 offset, u64 end)
+{
+	struct iosys_map src, dst;
+	u64 len;
+
+	for (; offset < end; offset += len) {
+		len = min_t(u64, end - offset, VVRAM_COPY_STEP);
+		len = vvram_copy_map(job->vdev, &job->dst, offset, len, &dst);
+		if (vvram_copy_place_is_empty(&job->src)) {
+			iosys_map_memset(&dst, 0, 0, len);
+		} else {
+			len = vvram_copy_map(job->vdev, &job->src, offset, len, &src);
+			if (src.is_iomem)
+				drm_memcpy_from_wc(&dst, &src, len);
+			else
+				iosys_map_memcpy_to(&dst, 0, src.vaddr, len);
+		}
+		cond_resched();
+	}
+}
+
+static void vvram_poison_fill(struct vvram_copy_job *job)
+{
+	struct iosys_map map;
+	u64 offset, len, i;
+
+	for (offset = 0; offset < job->size; offset += len) {
+		len = min_t(u64, job->size - offset, VVRAM_COPY_STEP);
+		len = vvram_copy_map(job->vdev, &job->src, offset, len, &map);
+		for (i = 0; i < len; i += sizeof(u64))
+			iosys_map_wr(&map, i, u64, VVRAM_POISON);
+		cond_resched();
+	}
+	wmb(); /* leaves the write-combining buffers before anyone looks */
+}
+
+/* Byte at which the poison was overwritten, or the size when it was not. */
+static u64 vvram_poison_check(struct vvram_copy_job *job)
+{
+	struct iosys_map map;
+	u64 offset, len, i;
+
+	for (offset = 0; offset < job->size; offset += len) {
+		len = min_t(u64, job->size - offset, VVRAM_COPY_STEP);
+		len = vvram_copy_map(job->vdev, &job->src, offset, len, &map);
+		for (i = 0; i < len; i += sizeof(u64))
+			if (iosys_map_rd(&map, i, u64) != VVRAM_POISON)
+				return offset + i;
+		cond_resched();
+	}
+	return job->size;
+}
+
+/*
+ * The vacated place belongs to nobody until the fence signals: whoever still
+ * writes there does so without right.
+ */
+static void vvram_copy_poison(struct vvram_copy_job *job)
+{
+	struct vvram_device *vdev = job->vdev;
+	u64 offset;
+
+	vvram_poison_fill(job);
+	msleep(VVRAM_POISON_WATCH_MS);
+	offset = vvram_poison_check(job);
+	if (offset == job->size)
+		return;
+
+	atomic64_inc(&vdev->chaos.stale_writes);
+	drm_err(&vdev->drm,
+		"stale write: dma-buf inode %lu was written at offset %#llx of its old %s after the move\n",
+		job->inode, offset, job->src.segs ? "VRAM" : "pages");
+	vvram_poison_fill(job);
+}
+
+/*
+ * Drop all that the job holds before the fence signals: after that nothing of it
+ * may be touched, and the module may be gone before the fence is.
+ */
+static void vvram_copy_finish(struct vvram_copy_job *job)
+{
+	struct vvram_device *vdev = job->vdev;
+
+	if (READ_ONCE(vdev->chaos.poison) && !job->error &&
+	    !vvram_copy_place_is_empty(&job->src))
+		vvram_copy_poison(job);
+
+	trace_vvram_copy_end(job->inode, job->size, job->error);
+	vvram_segments_put(job->src.segs);
+	vvram_segments_put(job->dst.segs);
+	if (job->error)
+		dma_fence_set_error(&job->base, job->error);
+	dma_fence_signal(&job->base);
+	dma_fence_put(&job->base);
+
+	if (atomic_dec_and_test(&vdev->copy_jobs))
+		wake_up_all(&vdev->copy_idle);
+}
+
+static void vvram_copy_part_run(struct vvram_copy_part *part)
+{
+	struct vvram_copy_job *job = part->job;
+	int idx;
+
+	if (drm_dev_enter(&job->vdev->drm, &idx)) {
+		vvram_copy_range(job, part->start, part->end);
+		drm_dev_exit(idx);
+	} else {
+		WRITE_ONCE(job->error, -ENODEV);
+	}
+
+	if (atomic_dec_and_test(&job->parts_left))
+		vvram_copy_finish(job);
+}
+
+static void vvram_copy_part_work(struct work_struct *work)
+{
+	bool cookie = dma_fence_begin_signalling();
+
+	vvram_copy_part_run(container_of(work, struct vvram_copy_part, work));
+	dma_fence_end_signalling(cookie);
+}
+
+static void vvram_copy_start_work(struct work_struct *work)
+{
+	struct vvram_copy_job *job = container_of(work, struct vvram_copy_job, start);
+	struct vvram_device *vdev = job->vdev;
+	bool cookie = dma_fence_begin_signalling();
+	u32 delay = READ_ONCE(vdev->chaos.delay_ms);
+	unsigned int i;
+
+	dma_fence_put(job->dep);
+	job->dep = NULL;
+	if (delay)
+		msleep(delay);
+
+	trace_vvram_copy_start(job->inode, job->size, job->nr_parts);
+	for (i = 1; i < job->nr_parts; i++)
+		queue_work(vdev->copy_wq, &job->part[i].work);
+	vvram_copy_part_run(&job->part[0]);
+	dma_fence_end_signalling(cookie);
+}
+
+static void vvram_copy_dep_signalled(struct dma_fence *dep, struct dma_fence_cb *cb)
+{
+	struct vvram_copy_job *job = container_of(cb, struct vvram_copy_job, dep_cb);
+
+	queue_work(job->vdev->copy_wq, &job->start);
+}
+
+static void vvram_copy_place_get(struct vvram_copy_place *to,
+				 const struct vvram_copy_place *from)
+{
+	to->segs = from->segs ? vvram_segments_get(from->segs) : NULL;
+	to->pages = from->pages;
+}
+
+static struct vvram_copy_job *vvram_copy_job_alloc(struct vvram_device *vdev,
+						   const struct vvram_copy *copy)
+{
+	unsigned int nr = clamp_t(u64, copy->size / VVRAM_COPY_PART, 1,
+				  min(num_online_cpus(), VVRAM_COPY_MAX_PARTS));
+	u64 step = ALIGN(DIV_ROUND_UP_ULL(copy->size, nr), PAGE_SIZE);
+	struct vvram_copy_job *job;
+	unsigned int i;
+
+	job = kzalloc(struct_size(job, part, nr), GFP_KERNEL);
+	if (!job)
+		return NULL;
+
+	job->vdev = vdev;
+	job->size = copy->size;
+	job->inode = copy->inode;
+	job->nr_parts = nr;
+	atomic_set(&job->parts_left, nr);
+	INIT_WORK(&job->start, vvram_copy_start_work);
+	for (i = 0; i < nr; i++) {
+		job->part[i].job = job;
+		job->part[i].start = min(i * step, copy->size);
+		job->part[i].end = min((i + 1) * step, copy->size);
+		INIT_WORK(&job->part[i].work, vvram_copy_part_work);
+	}
+	return job;
+}
+
+/*
+ * Memory that an eviction vacates is given away before the copy is done, and the
+ * next owner waits only for the last fence of the timeline: evictions must
+ * signal in order. So each depends on the one before.
+ */
+static int vvram_copy_chain_eviction(struct vvram_device *vdev, struct vvram_copy_job *job)
+{
+	struct dma_fence *both;
+
+	lockdep_assert_held(&vdev->evict_lock);
+
+	if (!vdev->evict_last)
+		return 0;
+	if (!job->dep) {
+		job->dep = dma_fence_get(vdev->evict_last);
+		return 0;
+	}
+	both = dma_fence_unwrap_merge(job->dep, vdev->evict_last);
+	if (!both)
+		return -ENOMEM;
+	dma_fence_put(job->dep);
+	job->dep = both;
+	return 0;
+}
+
+static int vvram_copy_init_fence(struct vvram_device *vdev, struct vvram_copy_job *job,
+				 bool evict)
+{
+	int ret;
+
+	if (!evict) {
+		compat_dma_fence_init(&job->base, &vvram_copy_fence_ops, &job->lock,
+				      dma_fence_context_alloc(1), 1);
+		return 0;
+	}
+
+	mutex_lock(&vdev->evict_lock);
+	ret = vvram_copy_chain_eviction(vdev, job);
+	if (!ret) {
+		compat_dma_fence_init(&job->base, &vvram_copy_fence_ops, &job->lock,
+				      vdev->evict_context, ++vdev->evict_seqno);
+		dma_fence_put(vdev->evict_last);
+		vdev->evict_last = dma_fence_get(&job->base);
+	}
+	mutex_unlock(&vdev->evict_lock);
+	return ret;
+}
+
+/**
+ * vvram_copy_submit() - start a copy, or the clearing of a place
+ * @vdev: the device
+ * @copy: what to do; an empty source clears. &vvram_copy.dep is taken over, also
+ *	on failure
+ *
+ * Return: the fence, which signals in finite time (with -ENODEV set when the
+ * device went away before), or -ENOMEM.
+ */
+struct dma_fence *vvram_copy_submit(struct vvram_device *vdev, struct vvram_copy *copy)
+{
+	struct vvram_copy_job *job;
+	struct dma_fence *fence;
+	int ret;
+
+	job = vvram_copy_job_alloc(vdev, copy);
+	if (!job) {
+		dma_fence_put(copy->dep);
+		return ERR_PTR(-ENOMEM);
+	}
+	job->dep = copy->dep;
+	ret = vvram_copy_init_fence(vdev, job, copy->evict);
+	if (ret) {
+		dma_fence_put(job->dep);
+		kfree(job);
+		return ERR_PTR(ret);
+	}
+	vvram_copy_place_get(&job->src, &copy->src);
+	vvram_copy_place_get(&job->dst, &copy->dst);
+
+	fence = dma_fence_get(&job->base);
+	atomic_inc(&vdev->copy_jobs);
+	if (!job->dep ||
+	    dma_fence_add_callback(job->dep, &job->dep_cb, vvram_copy_dep_signalled))
+		queue_work(vdev->copy_wq, &job->start);
+	return fence;
+}
+
+/**
+ * vvram_copy_wait_idle() - wait until no job is under way
+ * @vdev: the device, unplugged, so that no new job starts
+ */
+void vvram_copy_wait_idle(struct vvram_device *vdev)
+{
+	wait_event(vdev->copy_idle, !atomic_read(&vdev->copy_jobs));
+}
+
+static void vvram_copy_fini(struct drm_device *drm, void *arg)
+{
+	struct vvram_device *vdev = arg;
+
+	vvram_copy_wait_idle(vdev);
+	destroy_workqueue(vdev->copy_wq);
+	dma_fence_put(vdev->evict_last);
+}
+
+/**
+ * vvram_copy_init() - set up the copy engine
+ * @vdev: the device
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vvram_copy_init(struct vvram_device *vdev)
+{
+	int ret;
+
+	ret = drmm_mutex_init(&vdev->drm, &vdev->evict_lock);
+	if (ret)
+		return ret;
+	init_waitqueue_head(&vdev->copy_idle);
+	vdev->evict_context = dma_fence_context_alloc(1);
+
+	vdev->copy_wq = alloc_workqueue("vvram-copy", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!vdev->copy_wq)
+		return -ENOMEM;
+	return drmm_add_action_or_reset(&vdev->drm, vvram_copy_fini, vdev);
+}

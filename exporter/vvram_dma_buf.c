@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The exporter's side of dma-buf: who is attached, what each of them reaches, and
+ * the mappings and pins that they hold.
+ *
+ * Locking as in Documentation/driver-api/dma-buf.rst ("DMA-BUF locking
+ * convention"): attach, detach and release are called without the reservation,
+ * pin, unpin, map and unmap with it.
+ */
+
+#include <linux/dma-mapping.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+
+#include <drm/drm_drv.h>
+#include <drm/drm_prime.h>
+#include <drm/ttm/ttm_tt.h>
+
+#include "dma_buf.h"
+#include "vvram_bo.h"
+#include "vvram_dma_buf.h"
+#include "vvram_drm.h"
+#include "vvram_drv.h"
+#include "vvram_trace.h"
+
+static struct vvram_bo *dma_buf_to_vvram_bo(struct dma_buf *dmabuf)
+{
+	return gem_to_vvram_bo((struct drm_gem_object *)dmabuf->priv);
+}
+
+/**
+ * vvram_attachment_is_dynamic() - tell whether an importer takes notifications
+ * @attach: the attachment
+ */
+bool vvram_attachment_is_dynamic(struct dma_buf_attachment *attach)
+{
+	return attach->importer_ops && attach->importer_ops->invalidate_mappings;
+}
+
+/*
+ * The least able importer decides for all: a buffer that one of them can reach
+ * only in system memory is not to wander between two placements.
+ */
+static bool vvram_all_reach_vram(struct dma_buf *dmabuf)
+{
+	struct dma_buf_attachment *attach;
+	struct vvram_attachment *va;
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	list_for_each_entry(attach, &dmabuf->attachments, node) {
+		va = attach->priv;
+		if (va->reach != DRM_VVRAM_REACH_VRAM)
+			return false;
+	}
+	return true;
+}
+
+/* Pinned where the newcomer can't follow: the buffer will not come to it either. */
+static bool vvram_is_out_of_reach(struct vvram_bo *bo)
+{
+	return bo->ttm.pin_count && bo->ttm.resource->mem_type == TTM_PL_VRAM;
+}
+
+static int vvram_dma_buf_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	struct vvram_bo *bo = dma_buf_to_vvram_bo(dmabuf);
+	struct vvram_attachment *va;
+	int ret = 0;
+
+	va = kzalloc(sizeof(*va), GFP_KERNEL);
+	if (!va)
+		return -ENOMEM;
+
+	va->reach = vvram_vram_reach(vvram_bo_device(bo), attach, &va->distance);
+	if (va->reach != DRM_VVRAM_REACH_VRAM)
+		attach->peer2peer = false;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	if (bo->revoked)
+		ret = -ENODEV;
+	else if (va->reach != DRM_VVRAM_REACH_VRAM && vvram_is_out_of_reach(bo))
+		ret = -EBUSY;
+	dma_resv_unlock(dmabuf->resv);
+	if (ret) {
+		kfree(va);
+		return ret;
+	}
+
+	attach->priv = va;
+	trace_vvram_attach(bo, attach->dev, va->reach);
+	return 0;
+}
+
+static void vvram_dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	trace_vvram_detach(dma_buf_to_vvram_bo(dmabuf), attach->dev, 0);
+	kfree(attach->priv);
+}
+
+static int vvram_dma_buf_pin(struct dma_buf_attachment *attach)
+{
+	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
+	struct vvram_attachment *va = attach->priv;
+	long ret;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	if (bo->revoked)
+		return -ENODEV;
+
+	ret = vvram_bo_pin(bo, vvram_all_reach_vram(attach->dmabuf));
+	if (ret)
+		return ret;
+
+	/* The importer may use a pinned buffer at once, without any fence. */
+	ret = dma_resv_wait_timeout(attach->dmabuf->resv, DMA_RESV_USAGE_KERNEL, true,
+				    MAX_SCHEDULE_TIMEOUT);
+	if (ret < 0) {
+		vvram_bo_unpin(bo);
+		return ret;
+	}
+	va->pins++;
+	return 0;
+}
+
+static void vvram_dma_buf_unpin(struct dma_buf_attachment *attach)
+{
+	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
+	struct vvram_attachment *va = attach->priv;
+
+	va->pins--;
+	vvram_bo_unpin(bo);
+}
+
+static struct sg_table *vvram_map_system(struct vvram_bo *bo,
+					 struct dma_buf_attachment *attach,
+					 enum dma_data_direction dir)
+{
+	struct ttm_tt *tt = bo->ttm.ttm;
+	struct sg_table *sgt;
+
+	sgt = drm_prime_pages_to_sg(bo->ttm.base.dev, tt->pages, tt->num_pages);
+	if (IS_ERR(sgt))
+		return sgt;
+
+	if (dma_map_sgtable(attach->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC)) {
+		sg_free_table(sgt);
+		kfree(sgt);
+		return ERR_PTR(-EBUSY);
+	}
+	return sgt;
+}
+
+static struct sg_table *vvram_map_placed(struct vvram_bo *bo,
+					 struct dma_buf_attachment *attach,
+					 enum dma_data_direction dir)
+{
+	switch (bo->ttm.resource->mem_type) {
+	case TTM_PL_TT:
+		return vvram_map_system(bo, attach, dir);
+	case TTM_PL_VRAM:
+		/* Pinned there before this importer came. */
+		if (!attach->peer2peer)
+			return ERR_PTR(-EINVAL);
+		return vvram_vram_map_dma(vvram_bo_device(bo), attach,
+					  to_vvram_vram_resource(bo->ttm.resource)->segs,
+					  bo->ttm.base.size, dir);
+	default:
+		return ERR_PTR(-EINVAL);
+	}
+}
+
+static struct sg_table *vvram_dma_buf_map(struct dma_buf_attachment *attach,
+					  enum dma_data_direction dir)
+{
+	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
+	struct vvram_attachment *va = attach->priv;
+	struct sg_table *sgt;
+	int ret;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	if (bo->revoked)
+		return ERR_PTR(-ENODEV);
+
+	ret = vvram_chaos_fail(&vvram_bo_device(bo)->chaos, VVRAM_FAIL_MAP);
+	if (ret)
+		return ERR_PTR(ret);
+
+	if (!bo->ttm.pin_count) {
+		ret = vvram_bo_validate_for_map(bo, vvram_all_reach_vram(attach->dmabuf) &&
+						attach->peer2peer);
+		if (ret)
+			return ERR_PTR(ret);
+	}
+
+	sgt = vvram_map_placed(bo, attach, dir);
+	if (IS_ERR(sgt))
+		return sgt;
+
+	vvram_bo_touch(bo);
+	va->maps++;
+	bo->maps++;
+	trace_vvram_map(bo, attach->dev, sgt->nents);
+	return sgt;
+}
+
+static void vvram_dma_buf_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+				enum dma_data_direction dir)
+{
+	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
+	struct vvram_attachment *va = attach->priv;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	trace_vvram_unmap(bo, attach->dev, sgt->nents);
+
+	/* The buffer may have moved since: the table tells what it is of. */
+	if (sg_page(sgt->sgl)) {
+		dma_unmap_sgtable(attach->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
+		sg_free_table(sgt);
+		kfree(sgt);
+	} else {
+		vvram_vram_unmap_dma(vvram_bo_device(bo), attach, sgt, dir);
+	}
+
+	va->maps--;
+	if (!--bo->maps)
+		wake_up_all(&bo->unmapped);
+}
+
+static void vvram_dma_buf_release(struct dma_buf *dmabuf)
+{
+	struct vvram_bo *bo = dma_buf_to_vvram_bo(dmabuf);
+
+	dma_resv_lock(bo->ttm.base.resv, NULL);
+	bo->dma_buf = NULL;
+	dma_resv_unlock(bo->ttm.base.resv);
+
+	drm_gem_dmabuf_release(dmabuf);
+}
+
+static const struct dma_buf_ops vvram_dma_buf_ops = {
+	.attach = vvram_dma_buf_attach,
+	.detach = vvram_dma_buf_detach,
+	.pin = vvram_dma_buf_pin,
+	.unpin = vvram_dma_buf_unpin,
+	.map_dma_buf = vvram_dma_buf_map,
+	.unmap_dma_buf = vvram_dma_buf_unmap,
+	.release = vvram_dma_buf_release,
+	.mmap = drm_gem_dmabuf_mmap,
+	.vmap = drm_gem_dmabuf_vmap,
+	.vunmap = drm_gem_dmabuf_vunmap,
+};
+
+/**
+ * vvram_dma_buf_export() - &drm_gem_object_funcs.export
+ * @gem: the buffer
+ * @flags: of the file: O_CLOEXEC, O_RDWR
+ *
+ * Return: the dma-buf, or an error pointer.
+ */
+struct dma_buf *vvram_dma_buf_export(struct drm_gem_object *gem, int flags)
+{
+	struct vvram_bo *bo = gem_to_vvram_bo(gem);
+	struct dma_buf_export_info info = {
+		.exp_name = "vvram",
+		.owner = gem->dev->driver->fops->owner,
+		.ops = &vvram_dma_buf_ops,
+		.size = gem->size,
+		.flags = flags,
+		.priv = gem,
+		.resv = gem->resv,
+	};
+	struct dma_buf *dmabuf;
+
+	dmabuf = drm_gem_dmabuf_export(gem->dev, &info);
+	if (IS_ERR(dmabuf))
+		return dmabuf;
+
+	dma_resv_lock(gem->resv, NULL);
+	bo->dma_buf = dmabuf;
+	bo->inode = file_inode(dmabuf->file)->i_ino;
+	dma_resv_unlock(gem->resv);
+	return dmabuf;
+}

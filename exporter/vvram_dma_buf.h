@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef VVRAM_DMA_BUF_H
+#define VVRAM_DMA_BUF_H
+
+#include <linux/types.h>
+
+struct dma_buf;
+struct dma_buf_attachment;
+struct drm_gem_object;
+
+/**
+ * struct vvram_attachment - what the exporter knows of an importer
+ */
+struct vvram_attachment {
+	/** @reach: One of &enum drm_vvram_reach; fixed at attach. */
+	u32 reach;
+	/** @distance: pci_p2pdma_distance(), -1 without a path. */
+	int distance;
+	/** @maps: Mappings held; reservation. */
+	unsigned int maps;
+	/** @pins: Pins held; reservation. */
+	unsigned int pins;
+};
+
+struct dma_buf *vvram_dma_buf_export(struct drm_gem_object *gem, int flags);
+bool vvram_attachment_is_dynamic(struct dma_buf_attachment *attach);
+
+#endif /* VVRAM_DMA_BUF_H */

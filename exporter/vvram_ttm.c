@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The driver's side of TTM: what backs a buffer, where it is evicted to, and how
+ * the CPU maps it.
+ */
+
+#include <linux/slab.h>
+
+#include <drm/drm_managed.h>
+#include <drm/drm_vma_manager.h>
+#include <drm/ttm/ttm_range_manager.h>
+
+#include "ttm.h"
+#include "vvram_bo.h"
+#include "vvram_drv.h"
+#include "vvram_move.h"
+#include "vvram_trace.h"
+
+static struct ttm_tt *vvram_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
+{
+	struct ttm_tt *tt;
+	int ret;
+
+	tt = kzalloc(sizeof(*tt), GFP_KERNEL);
+	if (!tt)
+		return NULL;
+
+	if (bo->type == ttm_bo_type_sg)
+		ret = ttm_sg_tt_init(tt, bo, page_flags, ttm_cached);
+	else
+		ret = ttm_tt_init(tt, bo, page_flags, ttm_cached, 0);
+	if (ret) {
+		kfree(tt);
+		return NULL;
+	}
+	return tt;
+}
+
+static void vvram_tt_destroy(struct ttm_device *bdev, struct ttm_tt *tt)
+{
+	ttm_tt_fini(tt);
+	kfree(tt);
+}
+
+static int vvram_tt_populate(struct ttm_device *bdev, struct ttm_tt *tt,
+			     struct ttm_operation_ctx *ctx)
+{
+	if (tt->page_flags & TTM_TT_FLAG_EXTERNAL)
+		return 0;
+	return ttm_pool_alloc(&bdev->pool, tt, ctx);
+}
+
+static void vvram_tt_unpopulate(struct ttm_device *bdev, struct ttm_tt *tt)
+{
+	if (!(tt->page_flags & TTM_TT_FLAG_EXTERNAL))
+		ttm_pool_free(&bdev->pool, tt);
+}
+
+/* From VRAM to system memory, from there to where it may be swapped out. */
+static void vvram_evict_flags(struct ttm_buffer_object *bo, struct ttm_placement *placement)
+{
+	static const struct ttm_place to_tt = { .mem_type = TTM_PL_TT };
+	static const struct ttm_place to_system = { .mem_type = TTM_PL_SYSTEM };
+
+	if (bo->type == ttm_bo_type_sg || vvram_bo_is_ghost(bo)) {
+		/* Nothing of ours to keep: TTM drops the storage. */
+		placement->num_placement = 0;
+		return;
+	}
+	placement->placement = bo->resource->mem_type == TTM_PL_VRAM ? &to_tt : &to_system;
+	placement->num_placement = 1;
+}
+
+static void vvram_swap_notify(struct ttm_buffer_object *bo)
+{
+	if (vvram_bo_is_ghost(bo))
+		return;
+	atomic64_inc(&ttm_to_vvram_device(bo->bdev)->swapouts);
+	trace_vvram_swap(ttm_to_vvram_bo(bo));
+}
+
+static int vvram_io_mem_reserve(struct ttm_device *bdev, struct ttm_resource *mem)
+{
+	struct vvram_vram *vram = &ttm_to_vvram_device(bdev)->vram;
+
+	if (mem->mem_type != TTM_PL_VRAM)
+		return 0;
+
+	mem->bus.offset = vram->base;
+	mem->bus.is_iomem = true;
+	mem->bus.caching = vram->caching;
+	return 0;
+}
+
+static unsigned long vvram_io_mem_pfn(struct ttm_buffer_object *bo, unsigned long page)
+{
+	struct vvram_vram *vram = &ttm_to_vvram_device(bo->bdev)->vram;
+	u64 offset = (u64)page << PAGE_SHIFT;
+	const struct vvram_segment *seg;
+
+	seg = vvram_segments_find(to_vvram_vram_resource(bo->resource)->segs, &offset);
+	return PHYS_PFN(vram->base + seg->offset + offset);
+}
+
+/* For debuggers: one page at a time through the CPU's mapping of VRAM. */
+static int vvram_access_memory(struct ttm_buffer_object *bo, unsigned long offset,
+			       void *buf, int len, int write)
+{
+	struct vvram_vram *vram = &ttm_to_vvram_device(bo->bdev)->vram;
+	struct vvram_segments *segs;
+	int done, idx;
+
+	if (bo->resource->mem_type != TTM_PL_VRAM || !drm_dev_enter(bo->base.dev, &idx))
+		return -EIO;
+
+	segs = to_vvram_vram_resource(bo->resource)->segs;
+	for (done = 0; done < len;) {
+		u64 within = offset + done;
+		const struct vvram_segment *seg = vvram_segments_find(segs, &within);
+		int n = min_t(u64, len - done, seg->size - within);
+
+		if (write)
+			iosys_map_memcpy_to(&vram->map, seg->offset + within, buf + done, n);
+		else
+			iosys_map_memcpy_from(buf + done, &vram->map, seg->offset + within, n);
+		done += n;
+	}
+	drm_dev_exit(idx);
+	return len;
+}
+
+static const struct ttm_device_funcs vvram_ttm_funcs = {
+	.ttm_tt_create = vvram_tt_create,
+	.ttm_tt_populate = vvram_tt_populate,
+	.ttm_tt_unpopulate = vvram_tt_unpopulate,
+	.ttm_tt_destroy = vvram_tt_destroy,
+	.eviction_valuable = ttm_bo_eviction_valuable,
+	.evict_flags = vvram_evict_flags,
+	.move = vvram_move,
+	.swap_notify = vvram_swap_notify,
+	.io_mem_reserve = vvram_io_mem_reserve,
+	.io_mem_pfn = vvram_io_mem_pfn,
+	.access_memory = vvram_access_memory,
+};
+
+static void vvram_ttm_fini(struct drm_device *drm, void *arg)
+{
+	struct vvram_device *vdev = arg;
+
+	vvram_vram_mgr_fini(vdev);
+	ttm_range_man_fini(&vdev->ttm, TTM_PL_TT);
+	ttm_device_fini(&vdev->ttm);
+}
+
+/**
+ * vvram_ttm_init() - set up TTM with its placements
+ * @vdev: the device, its VRAM set up
+ *
+ * System memory that devices may use is TTM_PL_TT. It has no aperture, so its
+ * manager gets as much as the machine has RAM.
+ *
+ * Return: 0 or an error.
+ */
+int vvram_ttm_init(struct vvram_device *vdev)
+{
+	int ret;
+
+	ret = compat_ttm_device_init(&vdev->ttm, &vvram_ttm_funcs, &vdev->drm);
+	if (ret)
+		return ret;
+
+	ret = ttm_range_man_init(&vdev->ttm, TTM_PL_TT, true, totalram_pages());
+	if (ret)
+		goto err_device;
+
+	ret = vvram_vram_mgr_init(vdev);
+	if (ret)
+		goto err_tt;
+
+	return drmm_add_action_or_reset(&vdev->drm, vvram_ttm_fini, vdev);
+
+err_tt:
+	ttm_range_man_fini(&vdev->ttm, TTM_PL_TT);
+err_device:
+	ttm_device_fini(&vdev->ttm);
+	return ret;
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who has which part of VRAM: a TTM resource manager on the buddy allocator.
+ */
+
+#include <linux/log2.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include <drm/drm_buddy.h>
+#include <drm/drm_managed.h>
+#include <drm/drm_print.h>
+#include <drm/ttm/ttm_bo.h>
+#include <drm/ttm/ttm_placement.h>
+
+#include "ttm.h"
+#include "vvram_drv.h"
+
+static ulong vvram_max_chunk;
+module_param_named(max_chunk, vvram_max_chunk, ulong, 0444);
+MODULE_PARM_DESC(max_chunk,
+		 "Largest contiguous piece of VRAM given to a buffer, bytes, a power of two; 0 (default) for any");
+
+static struct vvram_vram_mgr *to_vvram_vram_mgr(struct ttm_resource_manager *man)
+{
+	return container_of(man, struct vvram_vram_mgr, base);
+}
+
+/*
+ * Pieces are taken from both ends in turn, so that neighbours in the buffer are
+ * none in VRAM and importers really meet a scattered buffer.
+ */
+static int vvram_vram_mgr_alloc_scattered(struct vvram_vram_mgr *mgr, u64 size,
+					  struct list_head *blocks)
+{
+	unsigned long flags = 0;
+	int ret;
+
+	lockdep_assert_held(&mgr->lock);
+
+	while (size) {
+		u64 piece = min(size, mgr->max_chunk);
+
+		ret = gpu_buddy_alloc_blocks(&mgr->mm, 0, mgr->mm.size, piece,
+					     PAGE_SIZE, blocks, flags);
+		if (ret)
+			return ret;
+		size -= piece;
+		flags ^= GPU_BUDDY_TOPDOWN_ALLOCATION;
+	}
+	return 0;
+}
+
+static int vvram_vram_mgr_alloc_blocks(struct vvram_vram_mgr *mgr, u64 size,
+				       bool contiguous, struct list_head *blocks)
+{
+	int ret;
+
+	mutex_lock(&mgr->lock);
+	if (mgr->max_chunk && !contiguous)
+		ret = vvram_vram_mgr_alloc_scattered(mgr, size, blocks);
+	else
+		ret = gpu_buddy_alloc_blocks(&mgr->mm, 0, mgr->mm.size, size,
+					     PAGE_SIZE, blocks,
+					     contiguous ? GPU_BUDDY_CONTIGUOUS_ALLOCATION : 0);
+	if (ret)
+		gpu_buddy_free_list(&mgr->mm, blocks, 0);
+	mutex_unlock(&mgr->lock);
+	return ret;
+}
+
+static struct vvram_segments *vvram_vram_mgr_segments(struct vvram_vram_mgr *mgr,
+						      struct list_head *blocks,
+						      bool contiguous)
+{
+	struct gpu_buddy_block *block;
+	struct vvram_segments *segs;
+	bool merge = contiguous || !mgr->max_chunk;
+	unsigned int n = 0;
+
+	segs = vvram_segments_alloc(list_count_nodes(blocks));
+	if (!segs)
+		return NULL;
+
+	list_for_each_entry(block, blocks, link) {
+		u64 offset = gpu_buddy_block_offset(block);
+		u64 size = gpu_buddy_block_size(&mgr->mm, block);
+
+		if (merge && n &&
+		    segs->seg[n - 1].offset + segs->seg[n - 1].size == offset) {
+			segs->seg[n - 1].size += size;
+			continue;
+		}
+		segs->seg[n].offset = offset;
+		segs->seg[n].size = size;
+		n++;
+	}
+	segs->count = n;
+	return segs;
+}
+
+static int vvram_vram_mgr_alloc(struct ttm_resource_manager *man,
+				struct ttm_buffer_object *bo,
+				const struct ttm_place *place,
+				struct ttm_resource **res)
+{
+	struct vvram_vram_mgr *mgr = to_vvram_vram_mgr(man);
+	bool contiguous = place->flags & TTM_PL_FLAG_CONTIGUOUS;
+	struct vvram_vram_resource *vres;
+	int ret;
+
+	ret = vvram_chaos_fail(&ttm_to_vvram_device(bo->bdev)->chaos, VVRAM_FAIL_ALLOC);
+	if (ret)
+		return ret;
+
+	vres = kzalloc(sizeof(*vres), GFP_KERNEL);
+	if (!vres)
+		return -ENOMEM;
+
+	INIT_LIST_HEAD(&vres->blocks);
+	ttm_resource_init(bo, place, &vres->base);
+
+	ret = vvram_vram_mgr_alloc_blocks(mgr, vres->base.size, contiguous, &vres->blocks);
+	if (ret)
+		goto err_fini;
+
+	vres->segs = vvram_vram_mgr_segments(mgr, &vres->blocks, contiguous);
+	if (!vres->segs) {
+		ret = -ENOMEM;
+		goto err_free;
+	}
+	vres->base.start = vres->segs->seg[0].offset >> PAGE_SHIFT;
+
+	*res = &vres->base;
+	return 0;
+
+err_free:
+	mutex_lock(&mgr->lock);
+	gpu_buddy_free_list(&mgr->mm, &vres->blocks, 0);
+	mutex_unlock(&mgr->lock);
+err_fini:
+	ttm_resource_fini(man, &vres->base);
+	kfree(vres);
+	return ret;
+}
+
+static void vvram_vram_mgr_free(struct ttm_resource_manager *man,
+				struct ttm_resource *res)
+{
+	struct vvram_vram_resource *vres = to_vvram_vram_resource(res);
+	struct vvram_vram_mgr *mgr = to_vvram_vram_mgr(man);
+
+	mutex_lock(&mgr->lock);
+	gpu_buddy_free_list(&mgr->mm, &vres->blocks, 0);
+	mutex_unlock(&mgr->lock);
+
+	vvram_segments_put(vres->segs);
+	ttm_resource_fini(man, res);
+	kfree(vres);
+}
+
+static void vvram_vram_mgr_debug(struct ttm_resource_manager *man,
+				 struct drm_printer *p)
+{
+	struct vvram_vram_mgr *mgr = to_vvram_vram_mgr(man);
+
+	mutex_lock(&mgr->lock);
+	drm_printf(p, "max_chunk: %llu\n", mgr->max_chunk);
+	drm_buddy_print(&mgr->mm, p);
+	mutex_unlock(&mgr->lock);
+}
+
+static const struct ttm_resource_manager_func vvram_vram_mgr_func = {
+	.alloc = vvram_vram_mgr_alloc,
+	.free = vvram_vram_mgr_free,
+	.debug = vvram_vram_mgr_debug,
+};
+
+/**
+ * vvram_vram_mgr_init() - make VRAM available to TTM
+ * @vdev: the device, its VRAM and TTM device set up
+ *
+ * Return: 0, -EINVAL for a bad max_chunk parameter, or another error.
+ */
+int vvram_vram_mgr_init(struct vvram_device *vdev)
+{
+	struct vvram_vram_mgr *mgr = &vdev->vram_mgr;
+	u64 size = vdev->vram.size;
+	int ret;
+
+	if (vvram_max_chunk &&
+	    (vvram_max_chunk < PAGE_SIZE || !is_power_of_2(vvram_max_chunk))) {
+		drm_err(&vdev->drm, "max_chunk=%lu is no power of two of at least a page\n",
+			vvram_max_chunk);
+		return -EINVAL;
+	}
+	mgr->max_chunk = vvram_max_chunk;
+
+	ret = drmm_mutex_init(&vdev->drm, &mgr->lock);
+	if (ret)
+		return ret;
+	ret = compat_ttm_register_dmem(&vdev->drm, &mgr->base, "vram", size);
+	if (ret)
+		return ret;
+	ret = gpu_buddy_init(&mgr->mm, size, PAGE_SIZE);
+	if (ret)
+		return ret;
+
+	mgr->base.func = &vvram_vram_mgr_func;
+	ttm_resource_manager_init(&mgr->base, &vdev->ttm, size);
+	ttm_set_driver_manager(&vdev->ttm, TTM_PL_VRAM, &mgr->base);
+	ttm_resource_manager_set_used(&mgr->base, true);
+	return 0;
+}
+
+/**
+ * vvram_vram_mgr_fini() - undo vvram_vram_mgr_init()
+ * @vdev: the device; no buffer is left
+ */
+void vvram_vram_mgr_fini(struct vvram_device *vdev)
+{
+	struct vvram_vram_mgr *mgr = &vdev->vram_mgr;
+
+	ttm_resource_manager_set_used(&mgr->base, false);
+	ttm_resource_manager_evict_all(&vdev->ttm, &mgr->base);
+	ttm_resource_manager_cleanup(&mgr->base);
+	ttm_set_driver_manager(&vdev->ttm, TTM_PL_VRAM, NULL);
+	gpu_buddy_fini(&mgr->mm);
+}

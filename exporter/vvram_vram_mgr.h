@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef VVRAM_VRAM_MGR_H
+#define VVRAM_VRAM_MGR_H
+
+#include <linux/gpu_buddy.h>
+#include <linux/mutex.h>
+
+#include <drm/ttm/ttm_resource.h>
+
+struct vvram_device;
+struct vvram_segments;
+
+/**
+ * struct vvram_vram_mgr - hands out VRAM, TTM's resource manager for it
+ */
+struct vvram_vram_mgr {
+	/** @base: TTM's part. */
+	struct ttm_resource_manager base;
+	/** @lock: Protects @mm; nothing is taken inside. */
+	struct mutex lock;
+	/** @mm: The free and used blocks. */
+	struct gpu_buddy mm;
+	/** @max_chunk: Largest piece given to a buffer, bytes; 0 for any. */
+	u64 max_chunk;
+};
+
+/**
+ * struct vvram_vram_resource - a buffer's place in VRAM
+ */
+struct vvram_vram_resource {
+	/** @base: TTM's part. */
+	struct ttm_resource base;
+	/** @blocks: The allocator's blocks. */
+	struct list_head blocks;
+	/** @segs: The same as pieces in the buffer's order. */
+	struct vvram_segments *segs;
+};
+
+#define to_vvram_vram_resource(r)	container_of(r, struct vvram_vram_resource, base)
+
+int vvram_vram_mgr_init(struct vvram_device *vdev);
+void vvram_vram_mgr_fini(struct vvram_device *vdev);
+
+#endif /* VVRAM_VRAM_MGR_H */

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Building in the guest root: its compiler fits the kernels' headers.
+
+# in_root DIR COMMAND...: run in the guest root with DIR at /work; no mount outlives it
+in_root() {
+	local dir=$1 root=$cache/root
+
+	shift
+	# shellcheck disable=SC2016 # for the inner shell
+	as_root unshare --mount --fork bash -c '
+		root=$1 dir=$2
+		shift 2
+		mount -t proc proc "$root/proc"
+		mount -t tmpfs tmpfs "$root/mnt"
+		mount --bind "$dir" "$root/mnt"
+		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C "$@"
+	' in_root "$root" "$dir" "$@"
+}
+
+# Copies what the modules are made of; objects of the last build stay beside it.
+stage_sources() {
+	local dir=$1
+
+	need rsync rsync
+	mkdir -p "$dir"
+	rsync -a --checksum --include='*.[ch]' --include='Kbuild*' --include='*/' --exclude='*' \
+		"$repo/exporter" "$repo/importer" "$repo/compat" "$repo/uapi" "$repo/Kbuild" "$dir/"
+}
+
+# build_modules RELEASE: any warning is an error
+build_modules() {
+	local release=$1 dir log status=0
+
+	dir=$cache/build/$release
+	log=$dir.log
+	stage_sources "$dir"
+	in_root "$dir" make -C "/lib/modules/$release/build" M=/mnt W=1 -j"$(nproc)" \
+		>"$log" 2>&1 || status=$?
+	if [ "$status" != 0 ] || grep -Eq '(warning|WARNING|error):' "$log"; then
+		grep -vE '^(make|  (CC|LD|MODPOST|BTF))' "$log" >&2
+		rm -f "$dir"/*/*.ko
+		die "the modules do not build cleanly for $release, see $log"
+	fi
+}
+
+# build_user: the tests and the demo
+build_user() {
+	local dir=$cache/build/user
+
+	need rsync rsync
+	mkdir -p "$dir"
+	rsync -a --checksum --delete --exclude=/out "$repo/igt-tests" "$repo/uapi" "$repo/tools" "$dir/"
+	[ -n "${IGT_SRC:-}" ] && rsync -a --delete "$IGT_SRC/" "$dir/igt-src/"
+	in_root "$dir" make -s -C /mnt/igt-tests OUT=/mnt/out ${IGT_SRC:+IGT_SRC=/mnt/igt-src} >&2 ||
+		die "the tests do not build"
+	in_root "$dir" make -s -C /mnt/tools/demo OUT=/mnt/out >&2 ||
+		die "the demo does not build"
+}

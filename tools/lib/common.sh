@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Shared by all tools: where things are, and how to fail.
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cache=${MOVABLE_DMABUF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/movable-dmabuf}
+
+die() {
+	echo "${0##*/}: $*" >&2
+	exit 1
+}
+
+say() {
+	echo "== $*" >&2
+}
+
+# need COMMAND PACKAGE...: install the packages unless the command is there
+need() {
+	local cmd=$1
+
+	shift
+	command -v "$cmd" >/dev/null && return
+	say "installing $*"
+	apt_update_once
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -q --no-install-recommends "$@" >&2 ||
+		die "can not install $*"
+}
+
+apt_update_once() {
+	[ -n "${apt_updated:-}" ] && return
+	as_root apt-get update -q >&2 || die "apt-get update failed"
+	apt_updated=1
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		die "root or sudo is needed for: $*"
+	fi
+}
+
+# with_lock NAME COMMAND...: one at a time over all runs that share the cache
+with_lock() {
+	local name=$1
+
+	shift
+	mkdir -p "$cache"
+	(
+		flock 9
+		"$@"
+	) 9>"$cache/$name.lock"
+}

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Machines for the guest: which PCI topology, and what the kernel grants on it.
+# docs/topologies.md tells why.
+
+vram_function() {
+	echo -object "memory-backend-memfd,id=vram,size=$1,share=on" \
+		-device "ivshmem-plain,memdev=vram,id=vram0,bus=$2"
+}
+
+edu_function() {
+	echo -device "edu,id=edu0,bus=$1,dma_mask=0xffffffffffffffff"
+}
+
+root_ports() {
+	echo -device pcie-root-port,id=port1,chassis=1,slot=1 \
+		-device pcie-root-port,id=port2,chassis=2,slot=2
+}
+
+# machine_devices MACHINE VRAM: QEMU's arguments
+machine_devices() {
+	case $1 in
+	soft)
+		echo -cpu max
+		;;
+	p2p)
+		echo -cpu max,family=23 -device intel-iommu "$(root_ports)" \
+			"$(vram_function "$2" port1)" "$(edu_function port2)"
+		;;
+	p2p-switch)
+		echo -cpu max -device pcie-root-port,id=port1,chassis=1,slot=1 \
+			-device x3130-upstream,id=up1,bus=port1 \
+			-device xio3130-downstream,id=down1,bus=up1,chassis=3,slot=3 \
+			-device xio3130-downstream,id=down2,bus=up1,chassis=4,slot=4 \
+			"$(vram_function "$2" down1)" "$(edu_function down2)"
+		;;
+	no-p2p)
+		echo -cpu max "$(root_ports)" "$(vram_function "$2" port1)" "$(edu_function port2)"
+		;;
+	*)
+		die "no machine '$1'; there are: soft p2p p2p-switch no-p2p"
+		;;
+	esac
+}
+
+# Kernel parameters: strict, so that an address is dead as soon as it is unmapped.
+machine_cmdline() {
+	[ "$1" = p2p ] && echo "intel_iommu=on iommu.strict=1"
+	return 0
+}
+
+# Module parameters of vvram.
+machine_vvram_params() {
+	[ "$1" = soft ] && echo "soft=1 vram_size=$2"
+	return 0
+}
+
+# KVM only where the CPU has it and a guest really starts: some machines show a
+# /dev/kvm that only fails. The probe guest is an empty BIOS boot that must get as
+# far as QEMU's monitor reporting it running.
+machine_accel() {
+	if grep -qE '^flags.*\b(vmx|svm)\b' /proc/cpuinfo && [ -w /dev/kvm ] &&
+		echo 'info status
+quit' | timeout 10 qemu-system-x86_64 -accel kvm -m 64 -display none -monitor stdio 2>/dev/null |
+		grep -q running; then
+		echo kvm
+	else
+		echo tcg,thread=multi
+	fi
+}
