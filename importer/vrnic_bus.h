@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef VRNIC_BUS_H
+#define VRNIC_BUS_H
+
+#include <linux/iosys-map.h>
+#include <linux/types.h>
+
+struct device;
+
+/* Address ranges beyond RAM that one mapping may touch. */
+#define VRNIC_MAX_APERTURES	4
+
+/**
+ * struct vrnic_aperture - a BAR as the CPU sees it
+ */
+struct vrnic_aperture {
+	/** @start: Physical address. */
+	phys_addr_t start;
+	/** @size: Bytes. */
+	u64 size;
+	/** @io: The CPU's mapping. */
+	void __iomem *io;
+};
+
+/**
+ * struct vrnic_bus_view - what a device on the bus can reach, for the CPU engine
+ */
+struct vrnic_bus_view {
+	/** @nr: Entries in @aperture. */
+	unsigned int nr;
+	/** @aperture: BARs that were opened for the addresses of one mapping. */
+	struct vrnic_aperture aperture[VRNIC_MAX_APERTURES];
+};
+
+phys_addr_t vrnic_bus_to_phys(struct device *dev, dma_addr_t addr);
+bool vrnic_bus_is_ram(phys_addr_t phys);
+int vrnic_bus_open(struct vrnic_bus_view *view, struct device *dev, dma_addr_t addr, u64 len);
+void vrnic_bus_close(struct vrnic_bus_view *view);
+u64 vrnic_bus_resolve(const struct vrnic_bus_view *view, struct device *dev,
+		      dma_addr_t addr, u64 len, struct iosys_map *map);
+
+#endif /* VRNIC_BUS_H */

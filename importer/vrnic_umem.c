@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * User memory of a region: pinned for its life, counted against RLIMIT_MEMLOCK.
+ */
+
+#include <linux/dma-mapping.h>
+#include <linux/mm.h>
+#include <linux/overflow.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+
+#include "vrnic_mr.h"
+
+/**
+ * struct vrnic_umem - pinned pages of a process
+ */
+struct vrnic_umem {
+	/** @pages: The pages. */
+	struct page **pages;
+	/** @nr: How many of them are pinned. */
+	unsigned long nr;
+	/** @writable: Pinned for writing. */
+	bool writable;
+	/** @sgt: Their DMA mapping. */
+	struct sg_table sgt;
+	/** @dir: Its direction. */
+	enum dma_data_direction dir;
+	/** @dma_mapped: @sgt is mapped. */
+	bool dma_mapped;
+};
+
+static int vrnic_umem_pin_pages(struct vrnic_umem *umem, u64 start, unsigned long nr)
+{
+	unsigned int flags = FOLL_LONGTERM | (umem->writable ? FOLL_WRITE : 0);
+	int n;
+
+	while (umem->nr < nr) {
+		n = pin_user_pages_fast(start + (umem->nr << PAGE_SHIFT),
+					min_t(unsigned long, nr - umem->nr, INT_MAX),
+					flags, umem->pages + umem->nr);
+		if (n <= 0)
+			return n ? n : -EFAULT;
+		umem->nr += n;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int vrnic_umem_map(struct vrnic_mr *mr, u64 size)
+{
+	struct vrnic_umem *umem = mr->umem;
+	struct device *dev = mr->ctx->vdev->dev;
+	int ret;
+
+	ret = sg_alloc_table_from_pages(&umem->sgt, umem->pages, umem->nr, 0, size,
+					GFP_KERNEL);
+	if (ret)
+		return ret;
+	ret = dma_map_sgtable(dev, &umem->sgt, umem->dir, 0);
+	if (ret)
+		return ret;
+	umem->dma_mapped = true;
+	return vrnic_mapping_set(&mr->map, dev, &umem->sgt);
+}
+
+/**
+ * vrnic_umem_pin() - pin and map the user memory of a region
+ * @mr: the region
+ * @addr: first byte, in the caller's address space
+ *
+ * Return: 0; -EINVAL for a range that overflows; -EFAULT for a bad one; -ENOMEM,
+ * also for RLIMIT_MEMLOCK. vrnic_umem_release() cleans up after an error as well.
+ */
+int vrnic_umem_pin(struct vrnic_mr *mr, u64 addr)
+{
+	u64 start = PAGE_ALIGN_DOWN(addr), end, size;
+	struct vrnic_umem *umem;
+	int ret;
+
+	if (check_add_overflow(addr, mr->attr.length, &end) || PAGE_ALIGN(end) < end)
+		return -EINVAL;
+	size = PAGE_ALIGN(end) - start;
+	/* More than the address space holds needs no page to be tried. */
+	if (end > TASK_SIZE_MAX)
+		return -EFAULT;
+
+	umem = kzalloc(sizeof(*umem), GFP_KERNEL_ACCOUNT);
+	if (!umem)
+		return -ENOMEM;
+	mr->umem = umem;
+	umem->writable = mr->attr.access & (VRNIC_ACCESS_LOCAL_WRITE |
+					    VRNIC_ACCESS_REMOTE_WRITE |
+					    VRNIC_ACCESS_REMOTE_ATOMIC);
+	umem->dir = umem->writable ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
+
+	ret = vrnic_mr_charge(mr, size);
+	if (ret)
+		return ret;
+	umem->pages = kvmalloc_array(size >> PAGE_SHIFT, sizeof(*umem->pages),
+				     GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!umem->pages)
+		return -ENOMEM;
+	ret = vrnic_umem_pin_pages(umem, start, size >> PAGE_SHIFT);
+	if (ret)
+		return ret;
+	ret = vrnic_umem_map(mr, size);
+	if (ret)
+		return ret;
+
+	mr->attr.offset = addr - start;
+	mr->mapped = true;
+	return 0;
+}
+
+/**
+ * vrnic_umem_release() - unmap and unpin
+ * @mr: the region, dead
+ */
+void vrnic_umem_release(struct vrnic_mr *mr)
+{
+	struct vrnic_umem *umem = mr->umem;
+
+	down_write(&mr->access);
+	mr->mapped = false;
+	up_write(&mr->access);
+
+	vrnic_mapping_clear(&mr->map);
+	if (umem->dma_mapped)
+		dma_unmap_sgtable(mr->ctx->vdev->dev, &umem->sgt, umem->dir, 0);
+	sg_free_table(&umem->sgt);
+	unpin_user_pages_dirty_lock(umem->pages, umem->nr, umem->writable);
+	kvfree(umem->pages);
+	kfree(umem);
+}
