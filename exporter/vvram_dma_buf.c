@@ -285,3 +285,26 @@ struct dma_buf *vvram_dma_buf_export(struct drm_gem_object *gem, int flags)
 	dma_resv_unlock(gem->resv);
 	return dmabuf;
 }
+
+/**
+ * vvram_dma_buf_import() - &drm_driver.gem_prime_import
+ * @drm: the device
+ * @dmabuf: the buffer to import
+ *
+ * A buffer of this very device is itself, not an import.
+ *
+ * Return: the GEM object with a reference, or an error pointer.
+ */
+struct drm_gem_object *vvram_dma_buf_import(struct drm_device *drm, struct dma_buf *dmabuf)
+{
+	struct drm_gem_object *gem;
+
+	if (dmabuf->ops == &vvram_dma_buf_ops) {
+		gem = dmabuf->priv;
+		if (gem->dev == drm) {
+			drm_gem_object_get(gem);
+			return gem;
+		}
+	}
+	return drm_gem_prime_import(drm, dmabuf);
+}

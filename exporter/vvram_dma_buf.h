@@ -6,6 +6,7 @@
 
 struct dma_buf;
 struct dma_buf_attachment;
+struct drm_device;
 struct drm_gem_object;
 
 /**
@@ -23,6 +24,7 @@ struct vvram_attachment {
 };
 
 struct dma_buf *vvram_dma_buf_export(struct drm_gem_object *gem, int flags);
+struct drm_gem_object *vvram_dma_buf_import(struct drm_device *drm, struct dma_buf *dmabuf);
 bool vvram_attachment_is_dynamic(struct dma_buf_attachment *attach);
 
 #endif /* VVRAM_DMA_BUF_H */

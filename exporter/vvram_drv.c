@@ -21,6 +21,7 @@
 #include "dma_buf.h"
 #include "soft_device.h"
 #include "vvram_copy.h"
+#include "vvram_dma_buf.h"
 #include "vvram_drv.h"
 #include "vvram_ioctl.h"
 
@@ -47,6 +48,7 @@ static struct drm_driver vvram_driver = {
 	.debugfs_init = vvram_debugfs_init,
 	.dumb_create = vvram_dumb_create,
 	.dumb_map_offset = drm_gem_ttm_dumb_map_offset,
+	.gem_prime_import = vvram_dma_buf_import,
 	.gem_prime_import_sg_table = vvram_import_sg_table,
 	.name = "vvram",
 	.desc = "Movable buffers in emulated VRAM",

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # repo and cache are common.sh's
 # Building in the guest root: its compiler fits the kernels' headers.
 
 # in_root DIR COMMAND...: run in the guest root with DIR at /work; no mount outlives it

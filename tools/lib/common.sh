@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # Shared by all tools: where things are, and how to fail.
 
+# shellcheck disable=SC2034 # used by those who source this
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cache=${MOVABLE_DMABUF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/movable-dmabuf}
 

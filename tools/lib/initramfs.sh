@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # repo and cache are common.sh's
 # A small initramfs: busybox, and the modules that reach the root over 9p.
 
 initramfs_modules=(virtio_pci virtio_console 9p 9pnet_virtio overlay)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # repo and cache are common.sh's
 # Machines for the guest: which PCI topology, and what the kernel grants on it.
 # docs/topologies.md tells why.
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # repo and cache are common.sh's
 # The guest root: Debian trixie with kernels, headers, compilers and IGT.
 
 guest_packages=(gcc make libc6-dev libdrm-dev libdrm-tests pciutils busybox-static kmod
@@ -8,6 +9,7 @@ igt_packages=(igt-gpu-tools igt-gpu-tools-tests)
 
 # The mirror that this machine's apt uses, security left out.
 apt_mirror() {
+	# shellcheck disable=SC2016 # apt expands it
 	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
 		grep -v -- '-security/*$' | head -n 1
 }
@@ -77,7 +79,7 @@ unpack_kernel() {
 	mkdir -p "$debs"
 	for pkg in $(kernel_packages "$release"); do
 		(cd "$debs" && apt_guest apt-get download -q "$pkg" >/dev/null)
-		dpkg-deb -x "$(ls -t "$debs/$pkg"_*.deb | head -n 1)" "$root"
+		dpkg-deb -x "$(find "$debs" -name "${pkg}_*.deb" | sort -V | tail -n 1)" "$root"
 	done
 	depmod -b "$root" "$release"
 }

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0
+KDIR ?= /lib/modules/$(shell uname -r)/build
+
+help:
+	@echo 'make modules   build vvram.ko and vrnic.ko for the kernel of KDIR'
+	@echo 'make install   install them there (as root)'
+	@echo 'make demo      watch a buffer move under an importer, in a VM'
+	@echo 'make check     build for all kernels, run all tests, in VMs'
+	@echo 'make vm-shell  a shell in a VM with both modules loaded'
+	@echo 'make clean     remove what make modules left'
+
+modules clean:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) $@
+
+install: modules
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
+
+demo:
+	tools/demo/run
+
+check:
+	tools/check
+
+vm-shell:
+	tools/vm shell
+
+.PHONY: help modules clean install demo check vm-shell

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+
+#include <sys/sysmacros.h>
+#include <time.h>
+
+#include "movable.h"
+
+int do_call(int fd, unsigned long request, void *arg)
+{
+	int ret;
+
+	do {
+		ret = ioctl(fd, request, arg) ? -errno : 0;
+	} while (ret == -EINTR || ret == -EAGAIN);
+	return ret;
+}
+
+int __vvram_create(int fd, uint64_t size, uint32_t placement, uint32_t flags, uint32_t *handle)
+{
+	struct drm_vvram_gem_create arg = {
+		.size = size, .placement = placement, .flags = flags,
+	};
+	int ret = do_call(fd, DRM_IOCTL_VVRAM_GEM_CREATE, &arg);
+
+	if (!ret)
+		*handle = arg.handle;
+	return ret;
+}
+
+uint32_t vvram_create(int fd, uint64_t size, uint32_t placement)
+{
+	uint32_t handle = 0;
+
+	igt_assert_eq(__vvram_create(fd, size, placement, 0, &handle), 0);
+	igt_assert_neq(handle, 0);
+	return handle;
+}
+
+int __vvram_move(int fd, uint32_t handle, uint32_t placement)
+{
+	struct drm_vvram_gem_move arg = { .handle = handle, .placement = placement };
+
+	return do_call(fd, DRM_IOCTL_VVRAM_GEM_MOVE, &arg);
+}
+
+void vvram_move(int fd, uint32_t handle, uint32_t placement)
+{
+	igt_assert_eq(__vvram_move(fd, handle, placement), 0);
+}
+
+struct drm_vvram_gem_info vvram_info(int fd, uint32_t handle)
+{
+	struct drm_vvram_gem_info arg = { .handle = handle };
+
+	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_INFO, &arg), 0);
+	return arg;
+}
+
+struct drm_vvram_query vvram_query(int fd)
+{
+	struct drm_vvram_query arg = {};
+
+	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_QUERY, &arg), 0);
+	return arg;
+}
+
+void *vvram_mmap(int fd, uint32_t handle, uint64_t size)
+{
+	struct drm_vvram_gem_mmap_offset arg = { .handle = handle };
+	void *p;
+
+	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_MMAP_OFFSET, &arg), 0);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, arg.offset);
+	igt_assert(p != MAP_FAILED);
+	return p;
+}
+
+/* Storage of a buffer that was closed is freed when its last copy is done. */
+void vvram_wait_unused(int fd)
+{
+	uint64_t end = now_ms() + 10000;
+
+	while (vvram_query(fd).vram_used) {
+		igt_assert_f(now_ms() < end, "VRAM is still in use: %llu bytes\n",
+			     (unsigned long long)vvram_query(fd).vram_used);
+		usleep(10000);
+	}
+}
+
+int vrnic_open(void)
+{
+	int nic = open("/dev/vrnic0", O_RDWR | O_CLOEXEC);
+
+	igt_assert_f(nic >= 0, "/dev/vrnic0: %s\n", strerror(errno));
+	return nic;
+}
+
+struct vrnic_query vrnic_query(int nic)
+{
+	struct vrnic_query arg = {};
+
+	igt_assert_eq(do_call(nic, VRNIC_IOC_QUERY, &arg), 0);
+	return arg;
+}
+
+int __vrnic_reg_mr(int nic, struct vrnic_reg_mr *reg)
+{
+	return do_call(nic, VRNIC_IOC_REG_MR, reg);
+}
+
+#define ALL_ACCESS	(VRNIC_ACCESS_LOCAL_WRITE | VRNIC_ACCESS_REMOTE_WRITE | \
+			 VRNIC_ACCESS_REMOTE_READ | VRNIC_ACCESS_REMOTE_ATOMIC)
+
+struct vrnic_reg_mr vrnic_reg_dma_buf(int nic, int dmabuf, uint32_t mode, uint64_t size)
+{
+	struct vrnic_reg_mr reg = {
+		.mode = mode, .access = ALL_ACCESS, .fd = dmabuf, .length = size,
+	};
+
+	igt_assert_eq(__vrnic_reg_mr(nic, &reg), 0);
+	return reg;
+}
+
+struct vrnic_reg_mr vrnic_reg_user(int nic, void *addr, uint64_t size)
+{
+	struct vrnic_reg_mr reg = {
+		.flags = VRNIC_REG_MR_USER, .access = ALL_ACCESS, .fd = -1,
+		.addr = (uintptr_t)addr, .length = size,
+	};
+
+	igt_assert_eq(__vrnic_reg_mr(nic, &reg), 0);
+	return reg;
+}
+
+int __vrnic_dereg_mr(int nic, uint32_t handle)
+{
+	struct vrnic_dereg_mr arg = { .handle = handle };
+
+	return do_call(nic, VRNIC_IOC_DEREG_MR, &arg);
+}
+
+void vrnic_dereg_mr(int nic, uint32_t handle)
+{
+	igt_assert_eq(__vrnic_dereg_mr(nic, handle), 0);
+}
+
+struct vrnic_query_mr vrnic_query_mr(int nic, uint32_t handle)
+{
+	struct vrnic_query_mr arg = { .handle = handle };
+
+	igt_assert_eq(do_call(nic, VRNIC_IOC_QUERY_MR, &arg), 0);
+	return arg;
+}
+
+uint32_t vrnic_create_queue(int nic, uint32_t depth)
+{
+	struct vrnic_create_queue arg = { .depth = depth, .eventfd = -1 };
+
+	igt_assert_eq(do_call(nic, VRNIC_IOC_CREATE_QUEUE, &arg), 0);
+	return arg.handle;
+}
+
+int __vrnic_post(int nic, uint32_t queue, struct vrnic_wr *wrs, uint32_t count)
+{
+	struct vrnic_post arg = { .queue = queue, .count = count, .wrs = (uintptr_t)wrs };
+
+	return do_call(nic, VRNIC_IOC_POST, &arg);
+}
+
+int vrnic_poll(int nic, uint32_t queue, struct vrnic_wc *wcs, uint32_t count, int64_t timeout_ns)
+{
+	struct vrnic_poll arg = {
+		.queue = queue, .count = count, .wcs = (uintptr_t)wcs, .timeout_ns = timeout_ns,
+	};
+	int ret = do_call(nic, VRNIC_IOC_POLL, &arg);
+
+	return ret ? ret : (int)arg.count;
+}
+
+struct vrnic_wc vrnic_do(int nic, uint32_t queue, struct vrnic_wr *wr)
+{
+	struct vrnic_wc wc = {};
+
+	igt_assert_eq(__vrnic_post(nic, queue, wr, 1), 0);
+	igt_assert_eq(vrnic_poll(nic, queue, &wc, 1, 60000000000LL), 1);
+	igt_assert_eq_u64(wc.wr_id, wr->wr_id);
+	return wc;
+}
+
+struct vrnic_wc vrnic_copy(int nic, uint32_t queue, uint32_t opcode,
+			   const struct vrnic_reg_mr *remote, uint64_t remote_addr,
+			   const struct vrnic_reg_mr *local, uint64_t local_addr, uint32_t len)
+{
+	struct vrnic_sge sge = { .addr = local_addr, .length = len, .lkey = local->lkey };
+	struct vrnic_wr wr = {
+		.wr_id = remote_addr + 1, .opcode = opcode, .remote_addr = remote_addr,
+		.rkey = remote->rkey, .num_sge = 1, .sge = (uintptr_t)&sge,
+	};
+
+	return vrnic_do(nic, queue, &wr);
+}
+
+static uint64_t pattern_word(uint64_t i, uint64_t seed)
+{
+	return (i ^ seed << 32) * 0x9e3779b97f4a7c15ULL + seed;
+}
+
+void pattern_fill(void *p, uint64_t size, uint64_t seed)
+{
+	uint64_t *w = p, i;
+
+	for (i = 0; i < size / 8; i++)
+		w[i] = pattern_word(i, seed);
+}
+
+int64_t pattern_find_bad(const void *p, uint64_t size, uint64_t seed, unsigned int step)
+{
+	const volatile uint64_t *w = p;
+	uint64_t i;
+
+	for (i = 0; i < size / 8; i += step)
+		if (w[i] != pattern_word(i, seed))
+			return i * 8;
+	return -1;
+}
+
+void pattern_check(void *p, uint64_t size, uint64_t seed)
+{
+	volatile uint8_t *b = p;
+	uint64_t at = size / 2;
+
+	igt_assert_eq(pattern_find_bad(p, size, seed, 1), -1);
+
+	b[at] ^= 0x10;
+	igt_assert_eq(pattern_find_bad(p, size, seed, 1), at & ~7ULL);
+	b[at] ^= 0x10;
+}
+
+uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the tests share: the two devices' calls, patterns, and both together.
+ *
+ * Functions that begin with two underscores return 0 or a negative errno; their
+ * namesakes without assert that it is 0.
+ */
+#ifndef MOVABLE_H
+#define MOVABLE_H
+
+#include "igt.h"
+#include "vrnic.h"
+#include "vvram_drm.h"
+
+#define KIB(n)		((uint64_t)(n) << 10)
+#define MIB(n)		((uint64_t)(n) << 20)
+#define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
+
+#define VRAM	DRM_VVRAM_PLACEMENT_VRAM
+#define SYSTEM	DRM_VVRAM_PLACEMENT_SYSTEM
+
+/* ioctl() that returns 0 or -errno. */
+int do_call(int fd, unsigned long request, void *arg);
+
+/* vvram */
+int __vvram_create(int fd, uint64_t size, uint32_t placement, uint32_t flags, uint32_t *handle);
+uint32_t vvram_create(int fd, uint64_t size, uint32_t placement);
+int __vvram_move(int fd, uint32_t handle, uint32_t placement);
+void vvram_move(int fd, uint32_t handle, uint32_t placement);
+struct drm_vvram_gem_info vvram_info(int fd, uint32_t handle);
+struct drm_vvram_query vvram_query(int fd);
+void *vvram_mmap(int fd, uint32_t handle, uint64_t size);
+void vvram_wait_unused(int fd);
+
+/* vrnic */
+int vrnic_open(void);
+struct vrnic_query vrnic_query(int nic);
+int __vrnic_reg_mr(int nic, struct vrnic_reg_mr *reg);
+struct vrnic_reg_mr vrnic_reg_dma_buf(int nic, int dmabuf, uint32_t mode, uint64_t size);
+struct vrnic_reg_mr vrnic_reg_user(int nic, void *addr, uint64_t size);
+int __vrnic_dereg_mr(int nic, uint32_t handle);
+void vrnic_dereg_mr(int nic, uint32_t handle);
+struct vrnic_query_mr vrnic_query_mr(int nic, uint32_t handle);
+uint32_t vrnic_create_queue(int nic, uint32_t depth);
+int __vrnic_post(int nic, uint32_t queue, struct vrnic_wr *wrs, uint32_t count);
+int vrnic_poll(int nic, uint32_t queue, struct vrnic_wc *wcs, uint32_t count, int64_t timeout_ns);
+
+/* One request and its completion. */
+struct vrnic_wc vrnic_do(int nic, uint32_t queue, struct vrnic_wr *wr);
+struct vrnic_wc vrnic_copy(int nic, uint32_t queue, uint32_t opcode,
+			   const struct vrnic_reg_mr *remote, uint64_t remote_addr,
+			   const struct vrnic_reg_mr *local, uint64_t local_addr, uint32_t len);
+
+/* A pattern that tells place and seed of each 8 bytes. */
+void pattern_fill(void *p, uint64_t size, uint64_t seed);
+/* Byte offset of the first wrong 8 bytes, or -1. Looks at every @step-th word. */
+int64_t pattern_find_bad(const void *p, uint64_t size, uint64_t seed, unsigned int step);
+/* Asserts that all is right, and that one flipped bit would have been seen. */
+void pattern_check(void *p, uint64_t size, uint64_t seed);
+
+/* Milliseconds of the monotonic clock. */
+uint64_t now_ms(void);
+
+#endif /* MOVABLE_H */

@@ -1,0 +1,611 @@
+// SPDX-License-Identifier: MIT
+/**
+ * TEST: vrnic transfer
+ * Category: Core
+ * Description: Transfers to and from buffers that move, by the importer.
+ *
+ * SUBTEST: write-read
+ * Description: Bytes written by the importer are seen by the CPU, and back.
+ * SUBTEST: unaligned
+ * Description: Odd offsets and lengths touch exactly their bytes.
+ * SUBTEST: several-sges
+ * Description: A request gathers from several regions and scatters to them.
+ * SUBTEST: reach
+ * Description: The exporter tells what the importer reaches, and acts on it.
+ * SUBTEST: remap-counts
+ * Description: One map for each move of a used region, none for an idle one.
+ * SUBTEST: last-handle-closed
+ * Description: Importers are told of moves also when no GEM handle is left.
+ * SUBTEST: continuous-moves-%s
+ * Description: Under moves each request completes once, with the right bytes.
+ * SUBTEST: other-process
+ * Description: The fd is sent to another process, which transfers during moves.
+ * SUBTEST: revoke
+ * Description: A revoked buffer ends its region, and only that.
+ * SUBTEST: kill
+ * Description: A process killed in the middle leaves nothing behind.
+ */
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "movable.h"
+
+IGT_TEST_DESCRIPTION("Transfers to and from buffers that move.");
+
+static int fd = -1, nic = -1;
+static bool dynamic;
+
+struct shared {
+	uint64_t size;
+	uint32_t handle;
+	int dmabuf;
+	uint8_t *p;
+	struct vrnic_reg_mr reg;
+};
+
+static struct shared share_buffer(uint64_t size, uint32_t mode)
+{
+	struct shared s = { .size = size, .handle = vvram_create(fd, size, VRAM) };
+
+	s.dmabuf = prime_handle_to_fd_for_mmap(fd, s.handle);
+	s.p = vvram_mmap(fd, s.handle, size);
+	s.reg = vrnic_reg_dma_buf(nic, s.dmabuf, mode, size);
+	return s;
+}
+
+static void unshare_buffer(struct shared *s)
+{
+	vrnic_dereg_mr(nic, s->reg.handle);
+	munmap(s->p, s->size);
+	close(s->dmabuf);
+	gem_close(fd, s->handle);
+}
+
+static void *alloc_pages(uint64_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	igt_assert(p != MAP_FAILED);
+	return p;
+}
+
+/* Kernels that pin the mapped buffers of dynamic importers refuse the move. */
+static void move_mapped(uint32_t handle, uint32_t placement)
+{
+	int ret = __vvram_move(fd, handle, placement);
+
+	if (dynamic)
+		igt_assert_eq(ret, 0);
+	else
+		igt_assert(ret == 0 || ret == -EBUSY);
+}
+
+static void test_write_read(void)
+{
+	const uint64_t size = MIB(1);
+	struct shared s = share_buffer(size, VRNIC_MR_ON_DEMAND);
+	void *local = alloc_pages(size);
+	struct vrnic_reg_mr reg = vrnic_reg_user(nic, local, size);
+	uint32_t queue = vrnic_create_queue(nic, 4);
+	struct vrnic_wc wc;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		pattern_fill(local, size, i);
+		wc = vrnic_copy(nic, queue, VRNIC_OP_WRITE, &s.reg, 0, &reg, 0, size);
+		igt_assert_eq(wc.status, VRNIC_WC_SUCCESS);
+		igt_assert_eq_u64(wc.byte_len, size);
+		pattern_check(s.p, size, i);
+
+		move_mapped(s.handle, i % 2 ? VRAM : SYSTEM);
+
+		memset(local, 0, size);
+		wc = vrnic_copy(nic, queue, VRNIC_OP_READ, &s.reg, 0, &reg, 0, size);
+		igt_assert_eq(wc.status, VRNIC_WC_SUCCESS);
+		pattern_check(local, size, i);
+	}
+	vrnic_dereg_mr(nic, reg.handle);
+	munmap(local, size);
+	unshare_buffer(&s);
+}
+
+static void test_unaligned(void)
+{
+	static const struct {
+		uint32_t remote, local, len;
+	} table[] = {
+		{ 0, 0, 1 }, { 1, 2, 3 }, { 4095, 1, 2 }, { 4093, 4095, 4099 },
+		{ 65535, 3, 65537 }, { 131071, 0, 1 }, { 7, 11, 131000 },
+	};
+	const uint64_t size = KIB(128);
+	struct shared s = share_buffer(size, VRNIC_MR_ON_DEMAND);
+	uint8_t *local = alloc_pages(size + 8192), *want = malloc(size);
+	struct vrnic_reg_mr reg = vrnic_reg_user(nic, local, size + 8192);
+	uint32_t queue = vrnic_create_queue(nic, 4);
+	unsigned int i;
+
+	pattern_fill(local, size, 99);
+	for (i = 0; i < ARRAY_LEN(table); i++) {
+		memset(s.p, 0x5a, size);
+		memset(want, 0x5a, size);
+		memcpy(want + table[i].remote, local + table[i].local, table[i].len);
+		igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &s.reg, table[i].remote,
+					 &reg, table[i].local, table[i].len).status, 0);
+		igt_assert_f(!memcmp(s.p, want, size), "row %u: wrong bytes\n", i);
+		want[table[i].remote] ^= 1;
+		igt_assert(memcmp(s.p, want, size));
+	}
+	free(want);
+	vrnic_dereg_mr(nic, reg.handle);
+	munmap(local, size + 8192);
+	unshare_buffer(&s);
+}
+
+static void test_several_sges(void)
+{
+	const uint64_t size = KIB(64);
+	struct shared s = share_buffer(size, VRNIC_MR_ON_DEMAND);
+	struct shared t = share_buffer(size, VRNIC_MR_ON_DEMAND);
+	uint8_t *local = alloc_pages(size);
+	struct vrnic_reg_mr reg = vrnic_reg_user(nic, local, size);
+	struct vrnic_sge sge[3] = {
+		{ .addr = 100, .length = 1000, .lkey = reg.lkey },
+		{ .addr = 8000, .length = 9000, .lkey = t.reg.lkey },
+		{ .addr = 5000, .length = 3, .lkey = reg.lkey },
+	};
+	struct vrnic_wr wr = {
+		.opcode = VRNIC_OP_WRITE, .rkey = s.reg.rkey, .remote_addr = 17,
+		.num_sge = 3, .sge = (uintptr_t)sge,
+	};
+	uint32_t queue = vrnic_create_queue(nic, 4);
+
+	pattern_fill(local, size, 1);
+	pattern_fill(t.p, size, 2);
+	move_mapped(t.handle, SYSTEM);
+	igt_assert_eq(vrnic_do(nic, queue, &wr).status, 0);
+	igt_assert(!memcmp(s.p + 17, local + 100, 1000));
+	igt_assert(!memcmp(s.p + 1017, t.p + 8000, 9000));
+	igt_assert(!memcmp(s.p + 10017, local + 5000, 3));
+
+	memset(local, 0, size);
+	memset(t.p, 0, size);
+	wr.opcode = VRNIC_OP_READ;
+	igt_assert_eq(vrnic_do(nic, queue, &wr).status, 0);
+	igt_assert(!memcmp(s.p + 17, local + 100, 1000));
+	igt_assert(!memcmp(s.p + 1017, t.p + 8000, 9000));
+	vrnic_dereg_mr(nic, reg.handle);
+	munmap(local, size);
+	unshare_buffer(&t);
+	unshare_buffer(&s);
+}
+
+/* What machine this is: the runner says so, and the exporter must agree. */
+static uint32_t expected_reach(void)
+{
+	const char *machine = getenv("MACHINE");
+
+	igt_require_f(machine, "MACHINE is not set\n");
+	if (!strcmp(machine, "soft"))
+		return DRM_VVRAM_REACH_VRAM;
+	if (!(vvram_query(fd).flags & DRM_VVRAM_QUERY_P2P))
+		return DRM_VVRAM_REACH_NO_KERNEL;
+	return strcmp(machine, "no-p2p") ? DRM_VVRAM_REACH_VRAM : DRM_VVRAM_REACH_NO_PATH;
+}
+
+static void test_reach(void)
+{
+	uint32_t expect = expected_reach();
+	struct shared s = share_buffer(KIB(64), VRNIC_MR_ON_DEMAND);
+	struct vrnic_advise_mr advise = {
+		.handle = s.reg.handle, .flags = VRNIC_ADVISE_FLUSH,
+	};
+	struct drm_vvram_attachment att = {};
+	struct drm_vvram_gem_attachments list = {
+		.handle = s.handle, .count = 1, .attachments = (uintptr_t)&att,
+	};
+	bool reaches = expect == DRM_VVRAM_REACH_VRAM;
+	struct vrnic_query_mr mr;
+
+	pattern_fill(s.p, s.size, 4);
+	igt_assert_eq(do_call(nic, VRNIC_IOC_ADVISE_MR, &advise), 0);
+	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_ATTACHMENTS, &list), 0);
+	igt_assert_eq(list.count, 1);
+	igt_info("importer %s, reach %u, distance %d\n", att.device, att.reach, att.distance);
+	igt_assert_eq(att.reach, expect);
+	igt_assert_eq(att.maps, 1);
+	igt_assert(att.flags & DRM_VVRAM_ATTACHMENT_DYNAMIC);
+	igt_assert(!strcmp(att.device, vrnic_query(nic).device));
+
+	mr = vrnic_query_mr(nic, s.reg.handle);
+	igt_assert_eq(vvram_info(fd, s.handle).placement, reaches ? VRAM : SYSTEM);
+	igt_assert_eq(!!(mr.state & VRNIC_MR_STATE_PEER), reaches);
+	igt_assert_eq_u64(mr.counters.violations, 0);
+	pattern_check(s.p, s.size, 4);
+	unshare_buffer(&s);
+}
+
+static void test_remap_counts(void)
+{
+	struct shared s = share_buffer(KIB(64), VRNIC_MR_ON_DEMAND);
+	uint8_t *local = alloc_pages(4096);
+	struct vrnic_reg_mr reg = vrnic_reg_user(nic, local, 4096);
+	uint32_t queue = vrnic_create_queue(nic, 4), i;
+	struct vrnic_counters before, after;
+
+	igt_require_f(dynamic, "this kernel pins mapped buffers\n");
+	move_mapped(s.handle, SYSTEM);
+	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &s.reg, 0, &reg, 0, 4096).status, 0);
+
+	before = vrnic_query_mr(nic, s.reg.handle).counters;
+	igt_assert_eq_u64(before.maps, 1);
+	for (i = 0; i < 10; i++) {
+		/* Back to system memory each time, where every importer stays. */
+		move_mapped(s.handle, VRAM);
+		move_mapped(s.handle, SYSTEM);
+		igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &s.reg, 0, &reg, 0,
+					 4096).status, 0);
+	}
+	after = vrnic_query_mr(nic, s.reg.handle).counters;
+	igt_assert_eq_u64(after.maps - before.maps, 10);
+	igt_assert_eq_u64(after.faults - before.faults, 10);
+	igt_assert_eq_u64(after.invalidations - before.invalidations, 20);
+
+	for (i = 0; i < 10; i++)
+		move_mapped(s.handle, i % 2 ? SYSTEM : VRAM);
+	igt_assert_eq_u64(vrnic_query_mr(nic, s.reg.handle).counters.maps, after.maps);
+	igt_assert_eq_u64(vvram_info(fd, s.handle).moves,
+			  vvram_info(fd, s.handle).notifies);
+	vrnic_dereg_mr(nic, reg.handle);
+	munmap(local, 4096);
+	unshare_buffer(&s);
+}
+
+static void test_last_handle_closed(void)
+{
+	const uint64_t size = KIB(64);
+	uint32_t handle = vvram_create(fd, size, VRAM), again;
+	int dmabuf = prime_handle_to_fd_for_mmap(fd, handle);
+	struct vrnic_reg_mr reg = vrnic_reg_dma_buf(nic, dmabuf, VRNIC_MR_ON_DEMAND, size);
+	uint8_t *local = alloc_pages(size);
+	struct vrnic_reg_mr mem = vrnic_reg_user(nic, local, size);
+	uint32_t queue = vrnic_create_queue(nic, 4), hogs[8], i;
+	uint64_t hog = vvram_query(fd).vram_size / 8;
+	bool evicted = false;
+
+	igt_require_f(dynamic, "this kernel pins mapped buffers\n");
+	pattern_fill(local, size, 21);
+	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &reg, 0, &mem, 0, size).status, 0);
+	gem_close(fd, handle);
+
+	for (i = 0; i < 8; i++)
+		hogs[i] = vvram_create(fd, hog, VRAM);
+	evicted = vrnic_query_mr(nic, reg.handle).counters.invalidations > 0;
+	for (i = 0; i < 8; i++)
+		gem_close(fd, hogs[i]);
+
+	again = prime_fd_to_handle(fd, dmabuf);
+	igt_assert_f(evicted || vvram_info(fd, again).moves == 0 ||
+		     vrnic_query_mr(nic, reg.handle).counters.maps == 1,
+		     "moved without a notification\n");
+	memset(local, 0, size);
+	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_READ, &reg, 0, &mem, 0, size).status, 0);
+	pattern_check(local, size, 21);
+	igt_assert_eq_u64(vrnic_query_mr(nic, reg.handle).counters.dma_faults, 0);
+	vrnic_dereg_mr(nic, reg.handle);
+	vrnic_dereg_mr(nic, mem.handle);
+	munmap(local, size);
+	close(dmabuf);
+	gem_close(fd, again);
+	vvram_wait_unused(fd);
+}
+
+struct mover {
+	uint32_t handle;
+	volatile bool stop;
+	int moves;
+	int error;
+};
+
+static void *move_thread(void *arg)
+{
+	struct mover *m = arg;
+
+	while (!m->stop && !m->error) {
+		m->error = __vvram_move(fd, m->handle, m->moves % 2 ? VRAM : SYSTEM);
+		if (m->error == -EBUSY && !dynamic)
+			m->error = 0;
+		m->moves++;
+	}
+	return NULL;
+}
+
+#define SLOTS	8
+
+/*
+ * Each slot of the buffer is written, then read back, in requests that are in
+ * flight all at once, while the buffer moves.
+ */
+static void transfer_round(uint32_t queue, const struct vrnic_reg_mr *remote,
+			   const struct vrnic_reg_mr *mem, uint8_t *local, uint32_t slot,
+			   uint64_t round)
+{
+	struct vrnic_wc wcs[2 * SLOTS];
+	struct vrnic_wr wrs[2 * SLOTS];
+	struct vrnic_sge sges[2 * SLOTS];
+	uint8_t *in = local, *out = local + SLOTS * (uint64_t)slot;
+	bool seen[2 * SLOTS] = {};
+	int done = 0, n, i;
+
+	for (i = 0; i < 2 * SLOTS; i++) {
+		bool read = i >= SLOTS;
+		uint64_t at = (uint64_t)(i % SLOTS) * slot;
+
+		sges[i] = (struct vrnic_sge) {
+			.addr = at + (read ? SLOTS * (uint64_t)slot : 0),
+			.length = slot, .lkey = mem->lkey,
+		};
+		wrs[i] = (struct vrnic_wr) {
+			.wr_id = round << 8 | i, .opcode = read ? VRNIC_OP_READ : VRNIC_OP_WRITE,
+			.remote_addr = at, .rkey = remote->rkey, .num_sge = 1,
+			.sge = (uintptr_t)&sges[i],
+		};
+	}
+	pattern_fill(in, SLOTS * (uint64_t)slot, round);
+	memset(out, 0, SLOTS * (uint64_t)slot);
+	igt_assert_eq(__vrnic_post(nic, queue, wrs, 2 * SLOTS), 0);
+	while (done < 2 * SLOTS) {
+		n = vrnic_poll(nic, queue, wcs, 2 * SLOTS, 30000000000LL);
+		igt_assert_lt(0, n);
+		for (i = 0; i < n; i++, done++) {
+			igt_assert_eq(wcs[i].status, VRNIC_WC_SUCCESS);
+			igt_assert_eq_u64(wcs[i].wr_id, round << 8 | done);
+			igt_assert(!seen[done]);
+			seen[done] = true;
+		}
+	}
+	igt_assert_eq(vrnic_poll(nic, queue, wcs, 1, 0), 0);
+	igt_assert_eq(pattern_find_bad(out, SLOTS * (uint64_t)slot, round, 1), -1);
+}
+
+static void test_continuous_moves(uint32_t mode)
+{
+	const uint32_t slot = KIB(128);
+	const uint64_t size = SLOTS * (uint64_t)slot;
+	struct shared s = share_buffer(size, mode);
+	uint8_t *local = alloc_pages(2 * size);
+	struct vrnic_reg_mr mem = vrnic_reg_user(nic, local, 2 * size);
+	uint32_t queue = vrnic_create_queue(nic, 2 * SLOTS);
+	struct mover m = { .handle = s.handle };
+	uint64_t end = now_ms() + 2000, round = 0;
+	struct vrnic_query_mr mr;
+	pthread_t thread;
+
+	igt_assert_eq(pthread_create(&thread, NULL, move_thread, &m), 0);
+	while (now_ms() < end)
+		transfer_round(queue, &s.reg, &mem, local, slot, ++round);
+	m.stop = true;
+	pthread_join(thread, NULL);
+
+	mr = vrnic_query_mr(nic, s.reg.handle);
+	igt_info("rounds %llu, moves %llu, invalidations %llu, maps %llu, faults %llu\n",
+		 (unsigned long long)round, (unsigned long long)vvram_info(fd, s.handle).moves,
+		 (unsigned long long)mr.counters.invalidations,
+		 (unsigned long long)mr.counters.maps, (unsigned long long)mr.counters.faults);
+	igt_assert_eq(m.error, 0);
+	igt_assert_lt(1, round);
+	igt_assert_eq_u64(mr.counters.dma_faults, 0);
+	igt_assert_eq_u64(mr.counters.violations, 0);
+	if (dynamic) {
+		igt_assert_lt(5, vvram_info(fd, s.handle).moves);
+		igt_assert_lt(2, mr.counters.maps);
+	}
+	/* The bytes that the last round left, checked from the exporter's side. */
+	pattern_check(s.p, size, round);
+
+	vrnic_dereg_mr(nic, mem.handle);
+	munmap(local, 2 * size);
+	unshare_buffer(&s);
+}
+
+static void send_fd(int sock, int what)
+{
+	char byte = 0, control[CMSG_SPACE(sizeof(int))] = {};
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &what, sizeof(int));
+	igt_assert_eq(sendmsg(sock, &msg, 0), 1);
+}
+
+static int receive_fd(int sock)
+{
+	char byte, control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	int what;
+
+	igt_assert_eq(recvmsg(sock, &msg, 0), 1);
+	memcpy(&what, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
+	return what;
+}
+
+static void child_transfers(int sock, uint64_t size)
+{
+	uint8_t *local = alloc_pages(2 * size);
+	struct vrnic_reg_mr reg, mem;
+	uint64_t round;
+	uint32_t queue;
+	char ready = 1;
+
+	nic = vrnic_open();
+	reg = vrnic_reg_dma_buf(nic, receive_fd(sock), VRNIC_MR_ON_DEMAND, size);
+	mem = vrnic_reg_user(nic, local, 2 * size);
+	queue = vrnic_create_queue(nic, 2 * SLOTS);
+	for (round = 1; round <= 5; round++)
+		transfer_round(queue, &reg, &mem, local, size / SLOTS, round);
+	igt_assert_eq(write(sock, &ready, 1), 1);
+}
+
+static void test_other_process(void)
+{
+	const uint64_t size = KIB(512);
+	uint32_t handle = vvram_create(fd, size, VRAM);
+	int dmabuf = prime_handle_to_fd_for_mmap(fd, handle), socks[2], i;
+	void *p = vvram_mmap(fd, handle, size);
+	char ready;
+
+	igt_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, socks), 0);
+	igt_fork(child, 1) {
+		close(dmabuf);
+		child_transfers(socks[1], size);
+	}
+	send_fd(socks[0], dmabuf);
+	close(dmabuf);
+	for (i = 0; recv(socks[0], &ready, 1, MSG_DONTWAIT) < 0; i++)
+		move_mapped(handle, i % 2 ? VRAM : SYSTEM);
+	igt_waitchildren();
+	pattern_check(p, size, 5);
+	munmap(p, size);
+	close(socks[0]);
+	close(socks[1]);
+	gem_close(fd, handle);
+	vvram_wait_unused(fd);
+}
+
+static void test_revoke(void)
+{
+	struct shared s = share_buffer(KIB(64), VRNIC_MR_ON_DEMAND);
+	struct shared t = share_buffer(KIB(64), VRNIC_MR_ON_DEMAND);
+	struct drm_vvram_gem_revoke revoke = { .handle = s.handle };
+	uint32_t queue = vrnic_create_queue(nic, 4);
+	struct vrnic_queue reset = { .handle = queue };
+	struct vrnic_reg_mr late = { .fd = s.dmabuf, .length = 4096 };
+
+	igt_require_f(dynamic, "this kernel does not notify importers\n");
+	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &s.reg, 0, &t.reg, 0, 4096).status, 0);
+	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_REVOKE, &revoke), 0);
+	igt_assert_eq(vrnic_query_mr(nic, s.reg.handle).state & VRNIC_MR_STATE_MAPPED, 0);
+
+	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &s.reg, 0, &t.reg, 0, 4096).status,
+		      VRNIC_WC_REM_ACCESS_ERR);
+	igt_assert_eq(do_call(nic, VRNIC_IOC_RESET_QUEUE, &reset), 0);
+	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &t.reg, 0, &s.reg, 0, 4096).status,
+		      VRNIC_WC_LOC_PROT_ERR);
+	igt_assert_eq(do_call(nic, VRNIC_IOC_RESET_QUEUE, &reset), 0);
+	igt_assert(vrnic_query_mr(nic, s.reg.handle).state & VRNIC_MR_STATE_REVOKED);
+	igt_assert_eq(__vrnic_reg_mr(nic, &late), -ENODEV);
+
+	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &t.reg, 0, &t.reg, 8192, 4096).status, 0);
+	pattern_fill(s.p, s.size, 1);
+	pattern_check(s.p, s.size, 1);
+	unshare_buffer(&s);
+	unshare_buffer(&t);
+}
+
+static void test_kill(void)
+{
+	const uint64_t size = MIB(1);
+	uint32_t handle = vvram_create(fd, size, VRAM);
+	int dmabuf = prime_handle_to_fd_for_mmap(fd, handle), status, i;
+	uint64_t end;
+	pid_t pid;
+
+	for (i = 0; i < 5; i++) {
+		pid = fork();
+		igt_assert_fd(pid);
+		if (!pid) {
+			uint8_t *local = alloc_pages(2 * size);
+			struct vrnic_reg_mr reg, mem;
+			uint64_t round = 0;
+			uint32_t queue;
+
+			nic = vrnic_open();
+			reg = vrnic_reg_dma_buf(nic, dmabuf, VRNIC_MR_ON_DEMAND, size);
+			mem = vrnic_reg_user(nic, local, 2 * size);
+			queue = vrnic_create_queue(nic, 2 * SLOTS);
+			for (;;)
+				transfer_round(queue, &reg, &mem, local, size / SLOTS, ++round);
+		}
+		usleep(100000 + 37000 * i);
+		igt_assert_eq(kill(pid, SIGKILL), 0);
+		igt_assert_eq(waitpid(pid, &status, 0), pid);
+		for (end = now_ms() + 5000; vrnic_query(nic).mrs && now_ms() < end;)
+			usleep(1000);
+		igt_assert_eq(vrnic_query(nic).mrs, 0);
+		igt_assert_eq(vvram_info(fd, handle).attachments, 0);
+		vvram_move(fd, handle, i % 2 ? VRAM : SYSTEM);
+	}
+	close(dmabuf);
+	gem_close(fd, handle);
+	vvram_wait_unused(fd);
+}
+
+igt_main {
+	static const struct {
+		const char *name;
+		uint32_t mode;
+	} modes[] = {
+		{ "on-demand", VRNIC_MR_ON_DEMAND },
+		{ "eager", VRNIC_MR_EAGER },
+		{ "fenced", VRNIC_MR_FENCED },
+	};
+
+	igt_fixture {
+		fd = drm_open_driver(DRIVER_ANY);
+		nic = vrnic_open();
+		dynamic = vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC;
+		igt_assert_eq(dynamic, !!(vrnic_query(nic).flags & VRNIC_QUERY_DYNAMIC));
+	}
+
+	igt_describe("What one side writes the other reads, wherever the buffer is.");
+	igt_subtest("write-read")
+		test_write_read();
+	igt_describe("Not one byte more, not one less.");
+	igt_subtest("unaligned")
+		test_unaligned();
+	igt_describe("VRAM and system memory can be mixed in a request.");
+	igt_subtest("several-sges")
+		test_several_sges();
+	igt_describe("A path that is legal is used; another one falls back, and is told.");
+	igt_subtest("reach")
+		test_reach();
+	igt_describe("No mapping is made that nobody uses.");
+	igt_subtest("remap-counts")
+		test_remap_counts();
+	igt_describe("The dma-buf alone keeps importers informed.");
+	igt_subtest("last-handle-closed")
+		test_last_handle_closed();
+	for (unsigned int i = 0; i < ARRAY_LEN(modes); i++) {
+		igt_describe("Nothing is lost, doubled or failed because the buffer moves.");
+		igt_subtest_f("continuous-moves-%s", modes[i].name)
+			test_continuous_moves(modes[i].mode);
+	}
+	igt_describe("It does not matter whose process transfers.");
+	igt_subtest("other-process")
+		test_other_process();
+	igt_describe("Revocation is final for its region, and for no other.");
+	igt_subtest("revoke")
+		test_revoke();
+	igt_describe("Death at any point frees all, and the buffer can move.");
+	igt_subtest("kill")
+		test_kill();
+
+	igt_fixture {
+		vvram_wait_unused(fd);
+		close(nic);
+		drm_close_driver(fd);
+	}
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+/**
+ * TEST: vvram move
+ * Category: Core
+ * Description: Bytes, CPU pointers and zeroed memory over moves.
+ *
+ * SUBTEST: bytes-%s
+ * Description: Bytes survive moves both ways, for a buffer of this size.
+ * SUBTEST: pointer-while-moving
+ * Description: A CPU pointer is used while another thread moves the buffer.
+ * SUBTEST: forked-mapping
+ * Description: A child writes through its copy of the mapping across moves.
+ * SUBTEST: close-keeps-mapping
+ * Description: A mapping outlives its handle.
+ * SUBTEST: zeroed
+ * Description: New memory is zero, in both placements, after it was dirtied.
+ * SUBTEST: dma-buf-mmap
+ * Description: The dma-buf's mapping shows the same bytes, in both placements.
+ * SUBTEST: evict
+ * Description: Buffers of twice VRAM's size, used in turn, keep their bytes.
+ * SUBTEST: signals
+ * Description: Moves under a storm of signals are restarted.
+ */
+
+#include <pthread.h>
+#include <sys/wait.h>
+
+#include "movable.h"
+
+IGT_TEST_DESCRIPTION("Bytes and CPU pointers of buffers that move.");
+
+static int fd = -1;
+
+static void test_bytes(uint64_t size)
+{
+	uint32_t handle = vvram_create(fd, size, VRAM);
+	void *p = vvram_mmap(fd, handle, size);
+	int i;
+
+	pattern_fill(p, size, size);
+	for (i = 0; i < 4; i++) {
+		vvram_move(fd, handle, i % 2 ? VRAM : SYSTEM);
+		igt_assert_eq(vvram_info(fd, handle).placement, i % 2 ? VRAM : SYSTEM);
+		if (i < 3)
+			igt_assert_eq(pattern_find_bad(p, size, size, 61), -1);
+	}
+	pattern_check(p, size, size);
+	igt_assert_eq_u64(vvram_info(fd, handle).moves, 4);
+	munmap(p, size);
+	gem_close(fd, handle);
+}
+
+struct mover {
+	uint32_t handle;
+	volatile bool stop;
+	int moves;
+	int error;
+};
+
+static void *move_thread(void *arg)
+{
+	struct mover *m = arg;
+
+	while (!m->stop && !m->error) {
+		m->error = __vvram_move(fd, m->handle, m->moves % 2 ? VRAM : SYSTEM);
+		m->moves++;
+	}
+	return NULL;
+}
+
+static void test_pointer_while_moving(void)
+{
+	const uint64_t size = MIB(1);
+	struct mover m = { .handle = vvram_create(fd, size, VRAM) };
+	uint64_t *p = vvram_mmap(fd, m.handle, size), end = now_ms() + 1500, n = 0, i;
+	pthread_t thread;
+
+	igt_assert_eq(pthread_create(&thread, NULL, move_thread, &m), 0);
+	while (now_ms() < end) {
+		n++;
+		for (i = 0; i < size / 8; i += 509)
+			p[i] = n + i;
+		for (i = 0; i < size / 8; i += 509)
+			igt_assert_eq_u64(p[i], n + i);
+	}
+	m.stop = true;
+	pthread_join(thread, NULL);
+	igt_assert_eq(m.error, 0);
+	igt_assert_lt(2, m.moves);
+	igt_assert_lt(1, n);
+	munmap(p, size);
+	gem_close(fd, m.handle);
+}
+
+static void test_forked_mapping(void)
+{
+	const uint64_t size = KIB(256);
+	uint32_t handle = vvram_create(fd, size, VRAM);
+	void *p = vvram_mmap(fd, handle, size);
+
+	igt_fork(child, 1) {
+		igt_assert_eq(__vvram_move(fd, handle, SYSTEM), 0);
+		pattern_fill(p, size, 7);
+		igt_assert_eq(__vvram_move(fd, handle, VRAM), 0);
+		igt_assert_eq(pattern_find_bad(p, size, 7, 1), -1);
+	}
+	igt_waitchildren();
+	pattern_check(p, size, 7);
+	munmap(p, size);
+	gem_close(fd, handle);
+}
+
+static void test_close_keeps_mapping(void)
+{
+	const uint64_t size = KIB(256);
+	uint32_t handle = vvram_create(fd, size, VRAM);
+	void *p = vvram_mmap(fd, handle, size);
+
+	pattern_fill(p, size, 3);
+	gem_close(fd, handle);
+	pattern_check(p, size, 3);
+	munmap(p, size);
+}
+
+static bool is_zero(const void *p, uint64_t size)
+{
+	const uint64_t *w = p;
+	uint64_t i;
+
+	for (i = 0; i < size / 8; i++)
+		if (w[i])
+			return false;
+	return true;
+}
+
+static void test_zeroed(void)
+{
+	const uint64_t size = MIB(2);
+	static const uint32_t places[] = { VRAM, SYSTEM };
+	unsigned int round, i;
+
+	for (round = 0; round < 4; round++) {
+		for (i = 0; i < ARRAY_LEN(places); i++) {
+			uint32_t handle = vvram_create(fd, size, places[i]);
+			void *p = vvram_mmap(fd, handle, size);
+
+			if (round % 2)
+				vvram_move(fd, handle, places[!i]);
+			igt_assert(is_zero(p, size));
+			pattern_fill(p, size, round);
+			igt_assert(!is_zero(p, size));
+			munmap(p, size);
+			gem_close(fd, handle);
+		}
+	}
+}
+
+static void test_dma_buf_mmap(void)
+{
+	const uint64_t size = KIB(512);
+	uint32_t handle = vvram_create(fd, size, VRAM);
+	int dmabuf = prime_handle_to_fd_for_mmap(fd, handle), i;
+	void *p = vvram_mmap(fd, handle, size);
+	void *q = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, dmabuf, 0);
+
+	igt_assert(q != MAP_FAILED);
+	for (i = 0; i < 4; i++) {
+		pattern_fill(i % 2 ? p : q, size, i);
+		vvram_move(fd, handle, i % 2 ? VRAM : SYSTEM);
+		pattern_check(i % 2 ? q : p, size, i);
+	}
+	igt_assert(mmap(NULL, size + 4096, PROT_READ, MAP_SHARED, dmabuf, 0) == MAP_FAILED);
+	munmap(p, size);
+	munmap(q, size);
+	close(dmabuf);
+	gem_close(fd, handle);
+}
+
+static void test_evict(void)
+{
+	const uint64_t size = vvram_query(fd).vram_size / 8;
+	uint64_t evictions = vvram_query(fd).evictions;
+	uint32_t handles[16];
+	void *p[16];
+	int i;
+
+	for (i = 0; i < 16; i++) {
+		handles[i] = vvram_create(fd, size, VRAM);
+		p[i] = vvram_mmap(fd, handles[i], size);
+		pattern_fill(p[i], KIB(64), i);
+	}
+	igt_assert_lt(0, vvram_query(fd).evictions - evictions);
+	for (i = 0; i < 16; i++) {
+		vvram_move(fd, handles[i], VRAM);
+		pattern_check(p[i], KIB(64), i);
+	}
+	for (i = 0; i < 16; i++) {
+		munmap(p[i], size);
+		gem_close(fd, handles[i]);
+	}
+	vvram_wait_unused(fd);
+}
+
+static void test_signals(void)
+{
+	const uint64_t size = MIB(8);
+	uint32_t handle = vvram_create(fd, size, VRAM);
+	void *p = vvram_mmap(fd, handle, size);
+	int i;
+
+	pattern_fill(p, size, 11);
+	igt_fork_signal_helper();
+	for (i = 0; i < 10; i++)
+		vvram_move(fd, handle, i % 2 ? VRAM : SYSTEM);
+	igt_stop_signal_helper();
+	pattern_check(p, size, 11);
+	munmap(p, size);
+	gem_close(fd, handle);
+}
+
+igt_main {
+	static const struct {
+		const char *name;
+		uint64_t size;
+	} sizes[] = {
+		{ "4k", KIB(4) },
+		{ "68k", KIB(68) },
+		{ "5m", MIB(5) },
+		{ "32m", MIB(32) },
+	};
+
+	igt_fixture {
+		fd = drm_open_driver(DRIVER_ANY);
+	}
+
+	for (unsigned int i = 0; i < ARRAY_LEN(sizes); i++) {
+		igt_describe("Every byte is where it was, whatever the placement.");
+		igt_subtest_f("bytes-%s", sizes[i].name)
+			test_bytes(sizes[i].size);
+	}
+	igt_describe("Larger than half of VRAM: no two of them fit.");
+	igt_subtest("bytes-large")
+		test_bytes((vvram_query(fd).vram_size * 5 / 8) & ~4095ULL);
+	igt_describe("No write is lost and no old byte is seen through a CPU pointer.");
+	igt_subtest("pointer-while-moving")
+		test_pointer_while_moving();
+	igt_describe("A mapping that was inherited follows the buffer too.");
+	igt_subtest("forked-mapping")
+		test_forked_mapping();
+	igt_describe("The buffer lives for as long as it is mapped.");
+	igt_subtest("close-keeps-mapping")
+		test_close_keeps_mapping();
+	igt_describe("Nobody sees what another buffer left behind.");
+	igt_subtest("zeroed")
+		test_zeroed();
+	igt_describe("Both ways to map a buffer show one memory.");
+	igt_subtest("dma-buf-mmap")
+		test_dma_buf_mmap();
+	igt_describe("VRAM that is full makes room.");
+	igt_subtest("evict")
+		test_evict();
+	igt_describe("A move that a signal interrupts can be called again.");
+	igt_subtest("signals")
+		test_signals();
+
+	igt_fixture {
+		vvram_wait_unused(fd);
+		drm_close_driver(fd);
+	}
+}
