@@ -93,7 +93,6 @@ static const char *vvram_copy_timeline_name(struct dma_fence *fence)
 static const struct dma_fence_ops vvram_copy_fence_ops = {
 	.get_driver_name = vvram_copy_driver_name,
 	.get_timeline_name = vvram_copy_timeline_name,
-	COMPAT_DMA_FENCE_OPS
 };
 
 static bool vvram_copy_place_is_empty(const struct vvram_copy_place *place)

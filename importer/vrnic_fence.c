@@ -26,7 +26,6 @@ static const char *vrnic_fence_timeline_name(struct dma_fence *fence)
 static const struct dma_fence_ops vrnic_fence_ops = {
 	.get_driver_name = vrnic_fence_driver_name,
 	.get_timeline_name = vrnic_fence_timeline_name,
-	COMPAT_DMA_FENCE_OPS
 };
 
 /**

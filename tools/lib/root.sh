@@ -63,13 +63,21 @@ resolve_kernels() {
 	echo "7.3 $(newest_of_series 7.3)"
 }
 
-# Packages that hold a kernel's image and modules: one, or since 7.x several.
+# Packages that hold a kernel's image and modules: since 7.x two, before one. A kernel
+# that is new in backports may be there unsigned only.
 kernel_packages() {
-	local p
+	local p modules=
 
-	for p in linux-image linux-binary linux-modules; do
-		apt_guest apt-cache show "$p-$1" >/dev/null 2>&1 && echo "$p-$1"
+	if apt_guest apt-cache show "linux-modules-$1" >/dev/null 2>&1; then
+		modules=linux-modules-$1
+	fi
+	for p in "linux-binary-$1" "linux-binary-unsigned-$1" "linux-image-$1" "linux-image-$1-unsigned"; do
+		if apt_guest apt-cache show "$p" >/dev/null 2>&1; then
+			echo "$p" "$modules"
+			return
+		fi
 	done
+	die "Debian has no image of kernel $1"
 }
 
 # Unpacked rather than installed: no boot loader or initramfs of Debian's is wanted.
