@@ -413,7 +413,7 @@ static void test_continuous_moves(uint32_t mode)
 		 (unsigned long long)mr.counters.invalidations,
 		 (unsigned long long)mr.counters.maps, (unsigned long long)mr.counters.faults);
 	igt_assert_eq(m.error, 0);
-	igt_assert_lt(1, round);
+	igt_assert_lt(0, round);
 	igt_assert_eq_u64(mr.counters.dma_faults, 0);
 	igt_assert_eq_u64(mr.counters.violations, 0);
 	if (dynamic) {

@@ -96,30 +96,46 @@ static void vrnic_unlock_resvs(struct dma_resv *resv[2], unsigned int n)
 		dma_resv_unlock(resv[--n]);
 }
 
-/* All mappings good and held: 0, -EAGAIN when an unfenced one must be got first. */
+/* The mappings that need a reservation, which is held. */
+static int vrnic_ensure_fenced(struct vrnic_access_set *set, struct vrnic_mr **culprit)
+{
+	struct vrnic_mr *mr;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < set->nr; i++) {
+		mr = set->mr[i];
+		*culprit = mr;
+		if (!vrnic_is_fenced(mr))
+			continue;
+		if (!mr->mapped || mr->stale)
+			vrnic_count(mr, faults, 1);
+		ret = vrnic_dma_buf_ensure_locked(mr);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* All mappings good and held, or -EAGAIN without any of them. */
 static int vrnic_acquire_fenced(struct vrnic_access_set *set, struct vrnic_mr **culprit)
 {
 	unsigned int i;
 	int ret;
 
+	ret = vrnic_ensure_fenced(set, culprit);
+	if (ret)
+		return ret;
+
 	for (i = 0; i < set->nr; i++) {
 		*culprit = set->mr[i];
-		if (!vrnic_is_fenced(set->mr[i])) {
-			ret = vrnic_try_acquire(set->mr[i]) ? 0 : -EAGAIN;
-		} else {
-			ret = vrnic_dma_buf_ensure_locked(set->mr[i]);
-			if (!ret)
-				down_read(&set->mr[i]->access);
+		if (!vrnic_try_acquire(set->mr[i])) {
+			while (i)
+				up_read(&set->mr[--i]->access);
+			return -EAGAIN;
 		}
-		if (ret)
-			goto err_release;
 	}
 	return 0;
-
-err_release:
-	while (i)
-		up_read(&set->mr[--i]->access);
-	return ret;
 }
 
 static int vrnic_publish_fence(struct vrnic_access_set *set, struct dma_resv *resv[2],

@@ -56,16 +56,27 @@ machine_vvram_params() {
 	return 0
 }
 
-# KVM only where the CPU has it and a guest really starts: some machines show a
-# /dev/kvm that only fails. The probe guest is an empty BIOS boot that must get as
-# far as QEMU's monitor reporting it running.
+# A guest that only says that it got as far as its first process.
+probe_kvm() {
+	timeout 30 qemu-system-x86_64 -M q35 -accel kvm -cpu max -m 512 -nodefaults \
+		-display none -no-reboot -serial stdio -kernel "$1" -initrd "$2" \
+		-append "console=ttyS0 quiet panic=-1 movable_dmabuf_probe" </dev/null 2>/dev/null |
+		grep -q movable-dmabuf-probe-ok
+}
+
+# machine_accel IMAGE INITRAMFS: KVM only where the CPU has it and a guest really
+# starts: some machines show a /dev/kvm that only fails. Probed once a boot.
 machine_accel() {
-	if grep -qE '^flags.*\b(vmx|svm)\b' /proc/cpuinfo && [ -w /dev/kvm ] &&
-		echo 'info status
-quit' | timeout 10 qemu-system-x86_64 -accel kvm -m 64 -display none -monitor stdio 2>/dev/null |
-		grep -q running; then
-		echo kvm
-	else
-		echo tcg,thread=multi
+	local known
+
+	known=$cache/accel-$(cat /proc/sys/kernel/random/boot_id)
+	if [ ! -s "$known" ]; then
+		if grep -qE '^flags.*\b(vmx|svm)\b' /proc/cpuinfo && [ -w /dev/kvm ] &&
+			probe_kvm "$1" "$2"; then
+			echo kvm >"$known"
+		else
+			echo tcg,thread=multi >"$known"
+		fi
 	fi
+	cat "$known"
 }
