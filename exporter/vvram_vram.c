@@ -335,10 +335,7 @@ void vvram_vram_unmap_dma(struct vvram_device *vdev,
 {
 	dma_resv_assert_held(attach->dmabuf->resv);
 
-	/*
-	 * A table without pages has orig_nents zero, and sg_free_table(), which
-	 * dma_buf_free_sgt() calls as well, would leak its entries.
-	 */
+	/* Hidden from importers, but sg_free_table() goes by it. */
 	sgt->orig_nents = sgt->nents;
 
 	if (vdev->vram.backend == DRM_VVRAM_BACKEND_SOFT)

@@ -38,40 +38,6 @@ IGT_TEST_DESCRIPTION("Transfers to and from buffers that move.");
 static int fd = -1, nic = -1;
 static bool dynamic;
 
-struct shared {
-	uint64_t size;
-	uint32_t handle;
-	int dmabuf;
-	uint8_t *p;
-	struct vrnic_reg_mr reg;
-};
-
-static struct shared share_buffer(uint64_t size, uint32_t mode)
-{
-	struct shared s = { .size = size, .handle = vvram_create(fd, size, VRAM) };
-
-	s.dmabuf = prime_handle_to_fd_for_mmap(fd, s.handle);
-	s.p = vvram_mmap(fd, s.handle, size);
-	s.reg = vrnic_reg_dma_buf(nic, s.dmabuf, mode, size);
-	return s;
-}
-
-static void unshare_buffer(struct shared *s)
-{
-	vrnic_dereg_mr(nic, s->reg.handle);
-	munmap(s->p, s->size);
-	close(s->dmabuf);
-	gem_close(fd, s->handle);
-}
-
-static void *alloc_pages(uint64_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	igt_assert(p != MAP_FAILED);
-	return p;
-}
-
 /* Kernels that pin the mapped buffers of dynamic importers refuse the move. */
 static void move_mapped(uint32_t handle, uint32_t placement)
 {
@@ -86,7 +52,7 @@ static void move_mapped(uint32_t handle, uint32_t placement)
 static void test_write_read(void)
 {
 	const uint64_t size = MIB(1);
-	struct shared s = share_buffer(size, VRNIC_MR_ON_DEMAND);
+	struct shared s = share_buffer(fd, nic, size, VRNIC_MR_ON_DEMAND, 0);
 	void *local = alloc_pages(size);
 	struct vrnic_reg_mr reg = vrnic_reg_user(nic, local, size);
 	uint32_t queue = vrnic_create_queue(nic, 4);
@@ -109,7 +75,7 @@ static void test_write_read(void)
 	}
 	vrnic_dereg_mr(nic, reg.handle);
 	munmap(local, size);
-	unshare_buffer(&s);
+	unshare_buffer(fd, nic, &s);
 }
 
 static void test_unaligned(void)
@@ -121,7 +87,7 @@ static void test_unaligned(void)
 		{ 65535, 3, 65537 }, { 131071, 0, 1 }, { 7, 11, 131000 },
 	};
 	const uint64_t size = KIB(128);
-	struct shared s = share_buffer(size, VRNIC_MR_ON_DEMAND);
+	struct shared s = share_buffer(fd, nic, size, VRNIC_MR_ON_DEMAND, 0);
 	uint8_t *local = alloc_pages(size + 8192), *want = malloc(size);
 	struct vrnic_reg_mr reg = vrnic_reg_user(nic, local, size + 8192);
 	uint32_t queue = vrnic_create_queue(nic, 4);
@@ -141,14 +107,14 @@ static void test_unaligned(void)
 	free(want);
 	vrnic_dereg_mr(nic, reg.handle);
 	munmap(local, size + 8192);
-	unshare_buffer(&s);
+	unshare_buffer(fd, nic, &s);
 }
 
 static void test_several_sges(void)
 {
 	const uint64_t size = KIB(64);
-	struct shared s = share_buffer(size, VRNIC_MR_ON_DEMAND);
-	struct shared t = share_buffer(size, VRNIC_MR_ON_DEMAND);
+	struct shared s = share_buffer(fd, nic, size, VRNIC_MR_ON_DEMAND, 0);
+	struct shared t = share_buffer(fd, nic, size, VRNIC_MR_ON_DEMAND, 0);
 	uint8_t *local = alloc_pages(size);
 	struct vrnic_reg_mr reg = vrnic_reg_user(nic, local, size);
 	struct vrnic_sge sge[3] = {
@@ -178,8 +144,8 @@ static void test_several_sges(void)
 	igt_assert(!memcmp(s.p + 1017, t.p + 8000, 9000));
 	vrnic_dereg_mr(nic, reg.handle);
 	munmap(local, size);
-	unshare_buffer(&t);
-	unshare_buffer(&s);
+	unshare_buffer(fd, nic, &t);
+	unshare_buffer(fd, nic, &s);
 }
 
 /* What machine this is: the runner says so, and the exporter must agree. */
@@ -198,7 +164,7 @@ static uint32_t expected_reach(void)
 static void test_reach(void)
 {
 	uint32_t expect = expected_reach();
-	struct shared s = share_buffer(KIB(64), VRNIC_MR_ON_DEMAND);
+	struct shared s = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
 	struct vrnic_advise_mr advise = {
 		.handle = s.reg.handle, .flags = VRNIC_ADVISE_FLUSH,
 	};
@@ -224,7 +190,7 @@ static void test_reach(void)
 	igt_assert_eq(!!(mr.state & VRNIC_MR_STATE_PEER), reaches);
 	igt_assert_eq_u64(mr.counters.violations, 0);
 	pattern_check(s.p, s.size, 4);
-	unshare_buffer(&s);
+	unshare_buffer(fd, nic, &s);
 }
 
 /* Where the core pins: a mapped buffer stays, and its first mapping with it. */
@@ -243,7 +209,7 @@ static void expect_pinned(struct shared *s, uint32_t queue, const struct vrnic_r
 
 static void test_remap_counts(void)
 {
-	struct shared s = share_buffer(KIB(64), VRNIC_MR_ON_DEMAND);
+	struct shared s = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
 	uint8_t *local = alloc_pages(4096);
 	struct vrnic_reg_mr reg = vrnic_reg_user(nic, local, 4096);
 	uint32_t queue = vrnic_create_queue(nic, 4), i;
@@ -278,22 +244,26 @@ static void test_remap_counts(void)
 out:
 	vrnic_dereg_mr(nic, reg.handle);
 	munmap(local, 4096);
-	unshare_buffer(&s);
+	unshare_buffer(fd, nic, &s);
 }
 
 static void test_last_handle_closed(void)
 {
 	const uint64_t size = KIB(64);
-	uint32_t handle = vvram_create(fd, size, VRAM), again;
-	int dmabuf = prime_handle_to_fd_for_mmap(fd, handle);
-	struct vrnic_reg_mr reg = vrnic_reg_dma_buf(nic, dmabuf, VRNIC_MR_ON_DEMAND, size);
-	uint8_t *local = alloc_pages(size);
-	struct vrnic_reg_mr mem = vrnic_reg_user(nic, local, size);
-	uint32_t queue = vrnic_create_queue(nic, 4), hogs[8], i;
 	uint64_t hog = vvram_query(fd).vram_size / 8;
-	bool evicted = false;
+	uint32_t handle, again, queue, hogs[8], i;
+	struct vrnic_reg_mr reg, mem;
+	uint8_t *local;
+	bool evicted;
+	int dmabuf;
 
 	igt_require_f(dynamic, "this kernel pins mapped buffers\n");
+	handle = vvram_create(fd, size, VRAM);
+	dmabuf = prime_handle_to_fd_for_mmap(fd, handle);
+	reg = vrnic_reg_dma_buf(nic, dmabuf, VRNIC_MR_ON_DEMAND, size);
+	local = alloc_pages(size);
+	mem = vrnic_reg_user(nic, local, size);
+	queue = vrnic_create_queue(nic, 4);
 	pattern_fill(local, size, 21);
 	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &reg, 0, &mem, 0, size).status, 0);
 	gem_close(fd, handle);
@@ -392,7 +362,7 @@ static void test_continuous_moves(uint32_t mode)
 {
 	const uint32_t slot = KIB(128);
 	const uint64_t size = SLOTS * (uint64_t)slot;
-	struct shared s = share_buffer(size, mode);
+	struct shared s = share_buffer(fd, nic, size, mode, 0);
 	uint8_t *local = alloc_pages(2 * size);
 	struct vrnic_reg_mr mem = vrnic_reg_user(nic, local, 2 * size);
 	uint32_t queue = vrnic_create_queue(nic, 2 * SLOTS);
@@ -425,7 +395,7 @@ static void test_continuous_moves(uint32_t mode)
 
 	vrnic_dereg_mr(nic, mem.handle);
 	munmap(local, 2 * size);
-	unshare_buffer(&s);
+	unshare_buffer(fd, nic, &s);
 }
 
 static void send_fd(int sock, int what)
@@ -505,8 +475,8 @@ static void test_other_process(void)
 
 static void test_revoke(void)
 {
-	struct shared s = share_buffer(KIB(64), VRNIC_MR_ON_DEMAND);
-	struct shared t = share_buffer(KIB(64), VRNIC_MR_ON_DEMAND);
+	struct shared s = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
+	struct shared t = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
 	struct drm_vvram_gem_revoke revoke = { .handle = s.handle };
 	uint32_t queue = vrnic_create_queue(nic, 4);
 	struct vrnic_queue reset = { .handle = queue };
@@ -528,8 +498,8 @@ static void test_revoke(void)
 	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &t.reg, 0, &t.reg, 8192, 4096).status, 0);
 	pattern_fill(s.p, s.size, 1);
 	pattern_check(s.p, s.size, 1);
-	unshare_buffer(&s);
-	unshare_buffer(&t);
+	unshare_buffer(fd, nic, &s);
+	unshare_buffer(fd, nic, &t);
 }
 
 static void test_kill(void)

@@ -123,15 +123,20 @@ static void vrnic_invalidate_mappings(struct dma_buf_attachment *attach)
 		vrnic_follow_later(mr, 0);
 }
 
-/* A pinned buffer does not move: its notification is a revocation, and final. */
+/*
+ * A pinned buffer does not move: its notification is a revocation, and final. One
+ * that comes earlier is of the move to where the buffer is going to be pinned.
+ */
 static void vrnic_revoke_mappings(struct dma_buf_attachment *attach)
 {
 	struct vrnic_mr *mr = attach->importer_priv;
 
 	vrnic_check_locked(mr);
 	vrnic_count(mr, invalidations, 1);
-	trace_vrnic_revoked(mr, 0);
+	if (!mr->pinned)
+		return;
 
+	trace_vrnic_revoked(mr, 0);
 	vrnic_stop_access(mr);
 	down_write(&mr->access);
 	mr->revoked = true;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 #include <sys/sysmacros.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "movable.h"
@@ -198,6 +200,94 @@ struct vrnic_wc vrnic_copy(int nic, uint32_t queue, uint32_t opcode,
 	};
 
 	return vrnic_do(nic, queue, &wr);
+}
+
+struct shared share_buffer(int fd, int nic, uint64_t size, uint32_t mode, uint32_t flags)
+{
+	struct shared s = { .size = size, .handle = vvram_create(fd, size, VRAM) };
+	struct vrnic_reg_mr reg = {
+		.mode = mode, .flags = flags, .access = ALL_ACCESS, .length = size,
+	};
+
+	s.dmabuf = prime_handle_to_fd_for_mmap(fd, s.handle);
+	s.p = vvram_mmap(fd, s.handle, size);
+	reg.fd = s.dmabuf;
+	igt_assert_eq(__vrnic_reg_mr(nic, &reg), 0);
+	s.reg = reg;
+	return s;
+}
+
+void unshare_buffer(int fd, int nic, struct shared *s)
+{
+	vrnic_dereg_mr(nic, s->reg.handle);
+	munmap(s->p, s->size);
+	close(s->dmabuf);
+	gem_close(fd, s->handle);
+}
+
+void *alloc_pages(uint64_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	igt_assert(p != MAP_FAILED);
+	return p;
+}
+
+char *vvram_debugfs(int fd, const char *name)
+{
+	static char path[256];
+	struct stat st;
+
+	igt_assert_eq(fstat(fd, &st), 0);
+	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%u/%s", minor(st.st_rdev), name);
+	return path;
+}
+
+int __debugfs_write(const char *path, const char *text)
+{
+	int f = open(path, O_WRONLY), ret = 0;
+
+	igt_assert_f(f >= 0, "%s: %s\n", path, strerror(errno));
+	if (write(f, text, strlen(text)) < 0)
+		ret = -errno;
+	close(f);
+	return ret;
+}
+
+char *read_file(const char *path)
+{
+	static char text[65536];
+	size_t n = 0;
+	ssize_t got;
+	int f = open(path, O_RDONLY);
+
+	igt_assert_f(f >= 0, "%s: %s\n", path, strerror(errno));
+	while ((got = read(f, text + n, sizeof(text) - 1 - n)) > 0)
+		n += got;
+	text[n] = 0;
+	close(f);
+	return text;
+}
+
+uint64_t chaos_read(int fd, const char *name)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "chaos/%s", name);
+	return strtoull(read_file(vvram_debugfs(fd, file)), NULL, 0);
+}
+
+void chaos_write(int fd, const char *name, const char *text)
+{
+	char file[64];
+
+	snprintf(file, sizeof(file), "chaos/%s", name);
+	igt_assert_eq(__debugfs_write(vvram_debugfs(fd, file), text), 0);
+}
+
+void vrnic_misbehave(const char *how)
+{
+	igt_assert_eq(__debugfs_write("/sys/kernel/debug/vrnic0/misbehave", how), 0);
 }
 
 static uint64_t pattern_word(uint64_t i, uint64_t seed)

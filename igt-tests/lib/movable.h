@@ -51,6 +51,27 @@ struct vrnic_wc vrnic_copy(int nic, uint32_t queue, uint32_t opcode,
 			   const struct vrnic_reg_mr *remote, uint64_t remote_addr,
 			   const struct vrnic_reg_mr *local, uint64_t local_addr, uint32_t len);
 
+/* A buffer with its mapping, its dma-buf and a region of the importer's on it. */
+struct shared {
+	uint64_t size;
+	uint32_t handle;
+	int dmabuf;
+	uint8_t *p;
+	struct vrnic_reg_mr reg;
+};
+
+struct shared share_buffer(int fd, int nic, uint64_t size, uint32_t mode, uint32_t flags);
+void unshare_buffer(int fd, int nic, struct shared *s);
+void *alloc_pages(uint64_t size);
+
+/* Files in debugfs: those of vvram's chaos, and of vrnic. */
+uint64_t chaos_read(int fd, const char *name);
+void chaos_write(int fd, const char *name, const char *text);
+int __debugfs_write(const char *path, const char *text);
+void vrnic_misbehave(const char *how);
+char *read_file(const char *path);
+char *vvram_debugfs(int fd, const char *name);
+
 /* A pattern that tells place and seed of each 8 bytes. */
 void pattern_fill(void *p, uint64_t size, uint64_t seed);
 /* Byte offset of the first wrong 8 bytes, or -1. Looks at every @step-th word. */

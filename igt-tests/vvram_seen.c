@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+/**
+ * TEST: vvram seen
+ * Category: Core
+ * Description: What can be seen of vvram from outside.
+ *
+ * SUBTEST: fdinfo
+ * Description: fdinfo has the keys of drm-usage-stats, and its numbers follow.
+ * SUBTEST: debugfs
+ * Description: debugfs shows the allocator and each buffer.
+ * SUBTEST: trace
+ * Description: Events of a move carry the dma-buf's inode, in the right order.
+ * SUBTEST: scattered
+ * Description: With a largest chunk set, buffers have many pieces, one on request.
+ */
+
+#include "movable.h"
+
+IGT_TEST_DESCRIPTION("What can be seen of vvram from outside.");
+
+static int fd = -1, nic = -1;
+
+static const char *fdinfo(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	return read_file(path);
+}
+
+/* Value in KiB of a key as "drm-total-vram"; fails when it is not there. */
+static uint64_t fdinfo_kib(const char *key)
+{
+	const char *at = strstr(fdinfo(), key);
+	unsigned long long value;
+	char unit[8] = "";
+
+	igt_assert_f(at && at[strlen(key)] == ':', "no %s in\n%s\n", key, fdinfo());
+	igt_assert_lte(1, sscanf(at + strlen(key) + 1, "%llu %7s", &value, unit));
+	if (!strcmp(unit, "KiB"))
+		return value;
+	return !strcmp(unit, "MiB") ? value << 10 : value >> 10;
+}
+
+static void test_fdinfo(void)
+{
+	uint64_t vram = fdinfo_kib("drm-total-vram"), system = fdinfo_kib("drm-total-memory");
+	uint32_t handle = vvram_create(fd, MIB(2), VRAM);
+	int dmabuf;
+
+	igt_assert(strstr(fdinfo(), "drm-driver:\tvvram"));
+	igt_assert(strstr(fdinfo(), "drm-client-id:"));
+	if (vvram_query(fd).backend == DRM_VVRAM_BACKEND_PCI)
+		igt_assert(strstr(fdinfo(), "drm-pdev:"));
+
+	igt_assert_eq_u64(fdinfo_kib("drm-total-vram"), vram + 2048);
+	igt_assert_lte(2048, fdinfo_kib("drm-resident-vram"));
+	vvram_move(fd, handle, SYSTEM);
+	igt_assert_eq_u64(fdinfo_kib("drm-total-vram"), vram);
+	igt_assert_eq_u64(fdinfo_kib("drm-total-memory"), system + 2048);
+
+	igt_assert_eq_u64(fdinfo_kib("drm-shared-memory"), 0);
+	dmabuf = prime_handle_to_fd(fd, handle);
+	igt_assert_eq_u64(fdinfo_kib("drm-shared-memory"), 2048);
+	close(dmabuf);
+	gem_close(fd, handle);
+}
+
+static void test_debugfs(void)
+{
+	struct shared s = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
+	char want[64], *text;
+
+	igt_assert(strstr(read_file(vvram_debugfs(fd, "vram_mm")), "size"));
+	snprintf(want, sizeof(want), "ino=%llu size=65536",
+		 (unsigned long long)vvram_info(fd, s.handle).inode);
+	text = read_file(vvram_debugfs(fd, "buffers"));
+	igt_assert(strstr(text, want));
+	igt_assert(strstr(text, "attachments=1"));
+	snprintf(want, sizeof(want), "ino=%llu mode=0", (unsigned long long)vvram_info(fd, s.handle).inode);
+	igt_assert(strstr(read_file("/sys/kernel/debug/vrnic0/regions"), want));
+	igt_assert(strstr(read_file("/sys/kernel/debug/vrnic0/counters"), "dma_faults="));
+	unshare_buffer(fd, nic, &s);
+}
+
+static void tracing(const char *file, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/kernel/tracing/%s", file);
+	igt_assert_eq(__debugfs_write(path, text), 0);
+}
+
+static void test_trace(void)
+{
+	static const char *const order[] = {
+		"vvram_attach", "vvram_map", "vvram_move_begin", "vvram_notify",
+		"vrnic_invalidate", "vrnic_unmap", "vvram_unmap", "vvram_move_end",
+	};
+	struct shared s;
+	struct vrnic_advise_mr advise = { .flags = VRNIC_ADVISE_FLUSH };
+	char want[64], *text, *at;
+	unsigned int i;
+
+	igt_require_f(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC,
+		      "this kernel pins mapped buffers\n");
+	igt_require_f(!access("/sys/kernel/tracing/events/vvram/enable", W_OK), "no tracing\n");
+	tracing("trace", "");
+	tracing("events/vvram/enable", "1");
+	tracing("events/vrnic/enable", "1");
+	s = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
+	advise.handle = s.reg.handle;
+	vvram_move(fd, s.handle, SYSTEM);
+	tracing("trace", "");
+	igt_assert_eq(do_call(nic, VRNIC_IOC_ADVISE_MR, &advise), 0);
+	vvram_move(fd, s.handle, vvram_info(fd, s.handle).placement == VRAM ? SYSTEM : VRAM);
+	tracing("events/vvram/enable", "0");
+	tracing("events/vrnic/enable", "0");
+
+	text = read_file("/sys/kernel/tracing/trace");
+	snprintf(want, sizeof(want), "ino=%llu ", (unsigned long long)vvram_info(fd, s.handle).inode);
+	for (i = 1; i < ARRAY_LEN(order); i++) {
+		at = strstr(text, order[i]);
+		igt_assert_f(at, "no %s after %s in\n%.2000s\n", order[i], order[i - 1], text);
+		igt_assert_f(strstr(at, want) && strstr(at, want) < strchr(at, '\n'),
+			     "%s is not of %s\n", order[i], want);
+		text = at + 1;
+	}
+	tracing("trace", "");
+	unshare_buffer(fd, nic, &s);
+}
+
+static void test_scattered(void)
+{
+	uint64_t chunk = vvram_query(fd).max_chunk;
+	struct shared s;
+	struct vrnic_advise_mr advise = { .flags = VRNIC_ADVISE_FLUSH };
+	uint32_t handle = 0;
+
+	igt_require_f(chunk, "vvram was loaded without max_chunk\n");
+	s = share_buffer(fd, nic, 16 * chunk, VRNIC_MR_ON_DEMAND, 0);
+	igt_assert_eq(vvram_info(fd, s.handle).segments, 16);
+	pattern_fill(s.p, s.size, 9);
+	advise.handle = s.reg.handle;
+	igt_assert_eq(do_call(nic, VRNIC_IOC_ADVISE_MR, &advise), 0);
+	pattern_check(s.p, s.size, 9);
+	unshare_buffer(fd, nic, &s);
+
+	igt_assert_eq(__vvram_create(fd, 16 * chunk, VRAM, DRM_VVRAM_GEM_CREATE_CONTIGUOUS,
+				     &handle), 0);
+	igt_assert_eq(vvram_info(fd, handle).segments, 1);
+	gem_close(fd, handle);
+}
+
+igt_main {
+	igt_fixture {
+		fd = drm_open_driver(DRIVER_ANY);
+		nic = vrnic_open();
+	}
+
+	igt_describe("Tools that read fdinfo see where a client's memory is.");
+	igt_subtest("fdinfo")
+		test_fdinfo();
+	igt_describe("root sees all buffers and regions.");
+	igt_subtest("debugfs")
+		test_debugfs();
+	igt_describe("The way of a move can be followed.");
+	igt_subtest("trace")
+		test_trace();
+	igt_describe("Importers meet many segments.");
+	igt_subtest("scattered")
+		test_scattered();
+
+	igt_fixture {
+		close(nic);
+		drm_close_driver(fd);
+	}
+}
