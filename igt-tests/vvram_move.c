@@ -22,7 +22,6 @@
  * Description: Moves under a storm of signals are restarted.
  */
 
-#include <pthread.h>
 #include <sys/wait.h>
 
 #include "movable.h"
@@ -50,32 +49,14 @@ static void test_bytes(uint64_t size)
 	gem_close(fd, handle);
 }
 
-struct mover {
-	uint32_t handle;
-	volatile bool stop;
-	int moves;
-	int error;
-};
-
-static void *move_thread(void *arg)
-{
-	struct mover *m = arg;
-
-	while (!m->stop && !m->error) {
-		m->error = __vvram_move(fd, m->handle, m->moves % 2 ? VRAM : SYSTEM);
-		m->moves++;
-	}
-	return NULL;
-}
-
 static void test_pointer_while_moving(void)
 {
 	const uint64_t size = MIB(1);
-	struct mover m = { .handle = vvram_create(fd, size, VRAM) };
-	uint64_t *p = vvram_mmap(fd, m.handle, size), end = now_ms() + 1500, n = 0, i;
-	pthread_t thread;
+	uint32_t handle = vvram_create(fd, size, VRAM);
+	uint64_t *p = vvram_mmap(fd, handle, size), end = now_ms() + 1500, n = 0, i;
+	struct mover m;
 
-	igt_assert_eq(pthread_create(&thread, NULL, move_thread, &m), 0);
+	mover_start(&m, fd, handle);
 	while (now_ms() < end) {
 		n++;
 		for (i = 0; i < size / 8; i += 509)
@@ -83,13 +64,11 @@ static void test_pointer_while_moving(void)
 		for (i = 0; i < size / 8; i += 509)
 			igt_assert_eq_u64(p[i], n + i);
 	}
-	m.stop = true;
-	pthread_join(thread, NULL);
-	igt_assert_eq(m.error, 0);
+	mover_stop(&m);
 	igt_assert_lt(2, m.moves);
 	igt_assert_lt(1, n);
 	munmap(p, size);
-	gem_close(fd, m.handle);
+	gem_close(fd, handle);
 }
 
 static void test_forked_mapping(void)

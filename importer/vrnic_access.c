@@ -2,199 +2,219 @@
 /*
  * From "these regions are needed" to "their addresses are good until I am done".
  *
- * Two regions can not simply be locked one after the other: getting the mapping of
- * one takes its buffer's reservation, which comes before any region's lock. So one
- * is held and the other tried; when that fails the first is let go.
+ * Mostly the mappings are there, and it is enough to hold them. When one is missing,
+ * or a fence has to be put into a buffer, the reservations of all buffers are taken
+ * together: whoever waited for a second one with a first region held would wait for
+ * an exporter that waits for the first.
  */
 
 #include <linux/dma-buf.h>
 #include <linux/dma-fence.h>
 #include <linux/dma-resv.h>
+#include <linux/ktime.h>
 #include <linux/sched.h>
 
 #include "vrnic_access.h"
 #include "vrnic_fence.h"
 #include "vrnic_mr.h"
+#include "vrnic_queue.h"
+#include "vrnic_trace.h"
 
-static bool vrnic_is_usable(struct vrnic_mr *mr)
+/**
+ * struct vrnic_resvs - reservations that are held together
+ */
+struct vrnic_resvs {
+	/** @ticket: Settles who steps back. */
+	struct ww_acquire_ctx ticket;
+	/** @nr: Entries in @resv. */
+	unsigned int nr;
+	/** @resv: Different ones. */
+	struct dma_resv *resv[2];
+};
+
+static void vrnic_lock_resvs(struct vrnic_resvs *resvs, struct vrnic_access_set *set)
 {
-	lockdep_assert_held_read(&mr->access);
+	struct dma_resv **resv = resvs->resv;
+	unsigned int i;
 
-	return mr->mapped && !mr->dead && !mr->revoked;
+	resvs->nr = 0;
+	for (i = 0; i < set->nr; i++) {
+		if (!vrnic_mr_is_dynamic(set->mr[i]))
+			continue;
+		if (!resvs->nr || resv[0] != set->mr[i]->dmabuf->resv)
+			resv[resvs->nr++] = set->mr[i]->dmabuf->resv;
+	}
+
+	ww_acquire_init(&resvs->ticket, &reservation_ww_class);
+	if (resvs->nr)
+		dma_resv_lock(resv[0], &resvs->ticket);
+	while (resvs->nr == 2 && dma_resv_lock(resv[1], &resvs->ticket) == -EDEADLK) {
+		dma_resv_unlock(resv[0]);
+		swap(resv[0], resv[1]);
+		dma_resv_lock_slow(resv[0], &resvs->ticket);
+	}
 }
 
-static bool vrnic_is_fenced(struct vrnic_mr *mr)
+static void vrnic_unlock_resvs(struct vrnic_resvs *resvs)
 {
-	return mr->dmabuf && mr->attr.mode == VRNIC_MR_FENCED;
+	while (resvs->nr)
+		dma_resv_unlock(resvs->resv[--resvs->nr]);
+	ww_acquire_fini(&resvs->ticket);
 }
 
-/* Waits for the mapping. On success @mr->access is held for reading. */
-static int vrnic_acquire(struct vrnic_mr *mr)
+/* Does not wait: 0 with @mr->access held; -EAGAIN, or -ENODEV for good. */
+static int vrnic_try_acquire(struct vrnic_mr *mr)
 {
-	down_read(&mr->access);
-	if (vrnic_is_usable(mr))
+	bool ended;
+
+	if (!down_read_trylock(&mr->access))
+		return -EAGAIN;
+	ended = mr->dead || mr->revoked || (!mr->mapped && !vrnic_mr_is_dynamic(mr));
+	if (mr->mapped && !ended)
 		return 0;
 	up_read(&mr->access);
-	return mr->dmabuf ? vrnic_dma_buf_fault(mr) : -ENODEV;
+	return ended ? -ENODEV : -EAGAIN;
 }
 
-/* Does not wait. */
-static bool vrnic_try_acquire(struct vrnic_mr *mr)
+static int vrnic_try_acquire_all(struct vrnic_access_set *set, struct vrnic_mr **culprit)
 {
-	if (!down_read_trylock(&mr->access))
-		return false;
-	if (vrnic_is_usable(mr))
-		return true;
-	up_read(&mr->access);
-	return false;
-}
-
-static int vrnic_begin_unfenced(struct vrnic_access_set *set, struct vrnic_mr **culprit)
-{
-	unsigned int held = 0;
-	int ret;
-
-	for (;;) {
-		*culprit = set->mr[held];
-		ret = vrnic_acquire(set->mr[held]);
-		if (ret || set->nr == 1 || vrnic_try_acquire(set->mr[!held]))
-			return ret;
-		up_read(&set->mr[held]->access);
-		held = !held;
-		cond_resched();
-	}
-}
-
-/* The reservations that the fence goes into; the second only if it is another. */
-static unsigned int vrnic_fenced_resvs(struct vrnic_access_set *set, struct dma_resv *resv[2])
-{
-	unsigned int i, n = 0;
-
-	for (i = 0; i < set->nr; i++) {
-		if (!vrnic_is_fenced(set->mr[i]))
-			continue;
-		if (!n || resv[0] != set->mr[i]->dmabuf->resv)
-			resv[n++] = set->mr[i]->dmabuf->resv;
-	}
-	return n;
-}
-
-static void vrnic_lock_resvs(struct dma_resv *resv[2], unsigned int n)
-{
-	dma_resv_lock(resv[0], NULL);
-	while (n > 1 && !dma_resv_trylock(resv[1])) {
-		dma_resv_unlock(resv[0]);
-		cond_resched();
-		swap(resv[0], resv[1]);
-		dma_resv_lock(resv[0], NULL);
-	}
-}
-
-static void vrnic_unlock_resvs(struct dma_resv *resv[2], unsigned int n)
-{
-	while (n)
-		dma_resv_unlock(resv[--n]);
-}
-
-/* The mappings that need a reservation, which is held. */
-static int vrnic_ensure_fenced(struct vrnic_access_set *set, struct vrnic_mr **culprit)
-{
-	struct vrnic_mr *mr;
 	unsigned int i;
 	int ret;
 
 	for (i = 0; i < set->nr; i++) {
-		mr = set->mr[i];
-		*culprit = mr;
-		if (!vrnic_is_fenced(mr))
+		*culprit = set->mr[i];
+		ret = vrnic_try_acquire(set->mr[i]);
+		if (ret)
+			goto err_release;
+	}
+	return 0;
+
+err_release:
+	while (i)
+		up_read(&set->mr[--i]->access);
+	return ret;
+}
+
+static int vrnic_map_all(struct vrnic_access_set *set, struct vrnic_mr **culprit)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < set->nr; i++) {
+		if (!vrnic_mr_is_dynamic(set->mr[i]))
 			continue;
-		if (!mr->mapped || mr->stale)
-			vrnic_count(mr, faults, 1);
-		ret = vrnic_dma_buf_ensure_locked(mr);
+		*culprit = set->mr[i];
+		if (!set->mr[i]->mapped || set->mr[i]->stale) {
+			set->missed = true;
+			vrnic_count(set->mr[i], faults, 1);
+			trace_vrnic_fault(set->mr[i], 0);
+		}
+		ret = vrnic_dma_buf_ensure_locked(set->mr[i], false);
 		if (ret)
 			return ret;
 	}
 	return 0;
 }
 
-/* All mappings good and held, or -EAGAIN without any of them. */
-static int vrnic_acquire_fenced(struct vrnic_access_set *set, struct vrnic_mr **culprit)
+static int vrnic_reserve_slots(struct vrnic_access_set *set)
 {
 	unsigned int i;
 	int ret;
 
-	ret = vrnic_ensure_fenced(set, culprit);
-	if (ret)
-		return ret;
-
 	for (i = 0; i < set->nr; i++) {
-		*culprit = set->mr[i];
-		if (!vrnic_try_acquire(set->mr[i])) {
-			while (i)
-				up_read(&set->mr[--i]->access);
-			return -EAGAIN;
-		}
+		if (!vrnic_mr_is_fenced(set->mr[i]))
+			continue;
+		ret = dma_resv_reserve_fences(set->mr[i]->dmabuf->resv, 1);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
 
-static int vrnic_publish_fence(struct vrnic_access_set *set, struct dma_resv *resv[2],
-			       unsigned int n)
+static void vrnic_publish_fence(struct vrnic_access_set *set)
 {
-	struct vrnic_mr *mr = vrnic_is_fenced(set->mr[0]) ? set->mr[0] : set->mr[1];
 	unsigned int i;
+
+	for (i = 0; i < set->nr; i++)
+		if (vrnic_mr_is_fenced(set->mr[i]))
+			dma_resv_add_fence(set->mr[i]->dmabuf->resv, set->fence,
+					   DMA_RESV_USAGE_BOOKKEEP);
+}
+
+static int vrnic_begin_locked(struct vrnic_access_set *set, struct vrnic_mr **culprit)
+{
 	int ret;
 
-	set->fence = vrnic_fence_create(mr->fence_context,
-					atomic64_inc_return(&mr->fence_seqno));
-	if (!set->fence)
-		return -ENOMEM;
-	for (i = 0; i < n; i++) {
-		ret = dma_resv_reserve_fences(resv[i], 1);
-		if (ret) {
-			dma_fence_put(set->fence);
-			set->fence = NULL;
-			return ret;
-		}
-	}
-	set->cookie = dma_fence_begin_signalling();
-	for (i = 0; i < n; i++)
-		dma_resv_add_fence(resv[i], set->fence, DMA_RESV_USAGE_BOOKKEEP);
-	return 0;
+	ret = vrnic_map_all(set, culprit);
+	if (!ret && set->fence)
+		ret = vrnic_reserve_slots(set);
+	if (!ret)
+		ret = vrnic_try_acquire_all(set, culprit);
+	return ret;
 }
 
 /*
- * The fence is published only when nothing is left to wait for: every mapping is
- * there, and all bytes have arrived.
+ * All mappings are made, all bytes have arrived, and all memory is there before the
+ * fence is published: nothing is left then that could wait. The mappings are held
+ * from before the reservations are released, so each of them serves at least once.
  */
-static int vrnic_begin_fenced(struct vrnic_access_set *set, struct vrnic_mr **culprit)
+static int vrnic_begin_slowly(struct vrnic_access_set *set, struct vrnic_mr **culprit)
 {
-	struct dma_resv *resv[2];
-	unsigned int i, n = vrnic_fenced_resvs(set, resv);
+	struct vrnic_resvs resvs;
 	int ret;
 
-	for (;;) {
-		vrnic_lock_resvs(resv, n);
-		ret = vrnic_acquire_fenced(set, culprit);
-		if (!ret)
-			break;
-		vrnic_unlock_resvs(resv, n);
-		if (ret != -EAGAIN && ret != -EINTR && ret != -ERESTARTSYS)
-			return ret;
-		if (!vrnic_is_fenced(*culprit)) {
-			ret = vrnic_acquire(*culprit);
-			if (ret)
-				return ret;
-			up_read(&(*culprit)->access);
-		}
+	do {
+		if (vrnic_wq_is_stopping(set->wq))
+			return -ECANCELED;
 		cond_resched();
-	}
 
-	ret = vrnic_publish_fence(set, resv, n);
+		vrnic_lock_resvs(&resvs, set);
+		ret = vrnic_begin_locked(set, culprit);
+		if (!ret) {
+			set->cookie = dma_fence_begin_signalling();
+			if (set->fence)
+				vrnic_publish_fence(set);
+		}
+		vrnic_unlock_resvs(&resvs);
+	} while (ret == -EAGAIN || ret == -EINTR || ret == -ERESTARTSYS || ret == -EDEADLK);
+	return ret;
+}
+
+static void vrnic_note_stall(struct vrnic_stats *stats, s64 ns)
+{
+	s64 max = atomic64_read(&stats->stall_max_ns);
+
+	atomic64_add(ns, &stats->stall_ns);
+	while (ns > max && !atomic64_try_cmpxchg(&stats->stall_max_ns, &max, ns))
+		;
+}
+
+static int vrnic_begin_stalled(struct vrnic_access_set *set, struct vrnic_mr **culprit)
+{
+	ktime_t start = ktime_get();
+	s64 ns;
+	int ret;
+
+	ret = vrnic_begin_slowly(set, culprit);
+	if (!set->missed)
+		return ret;
+
+	ns = ktime_to_ns(ktime_sub(ktime_get(), start));
+	vrnic_note_stall(&(*culprit)->stats, ns);
+	vrnic_note_stall(&set->wq->ctx->vdev->stats, ns);
+	return ret;
+}
+
+static int vrnic_begin_fenced(struct vrnic_access_set *set, struct vrnic_mr **culprit)
+{
+	int ret;
+
+	set->fence = vrnic_fence_create(set->wq);
+	if (!set->fence)
+		return -ENOMEM;
+	ret = vrnic_begin_stalled(set, culprit);
 	if (ret)
-		for (i = 0; i < set->nr; i++)
-			up_read(&set->mr[i]->access);
-	vrnic_unlock_resvs(resv, n);
+		dma_fence_put(set->fence);
 	return ret;
 }
 
@@ -203,21 +223,34 @@ static int vrnic_begin_fenced(struct vrnic_access_set *set, struct vrnic_mr **cu
  * @set: the regions
  * @culprit: out: the region that an error is about
  *
- * Waits for mappings; the caller holds no lock. Until vrnic_access_end() the
- * caller must not allocate, fault, or wait for anything, and must be done within
- * the time of one chunk: a notification may be waiting for it.
+ * Waits for mappings, for as long as it takes: work is not failed because a buffer
+ * is on its way. The caller holds no lock. Until vrnic_access_end() the caller must
+ * not allocate, fault, or wait for anything, and must be done within the time of
+ * one chunk: a notification may be waiting for it.
  *
- * Return: 0; -ENODEV when a region has ended; or another error.
+ * Return: 0; -ENODEV when a region has ended; -ECANCELED when the queue is being
+ * stopped; or another error.
  */
 int vrnic_access_begin(struct vrnic_access_set *set, struct vrnic_mr **culprit)
 {
 	unsigned int i;
+	int ret;
 
 	set->fence = NULL;
+	set->missed = false;
+	*culprit = set->mr[0];
+	if (vrnic_wq_is_stopping(set->wq))
+		return -ECANCELED;
 	for (i = 0; i < set->nr; i++)
-		if (vrnic_is_fenced(set->mr[i]))
+		if (vrnic_mr_is_fenced(set->mr[i]))
 			return vrnic_begin_fenced(set, culprit);
-	return vrnic_begin_unfenced(set, culprit);
+
+	ret = vrnic_try_acquire_all(set, culprit);
+	if (ret == -EAGAIN)
+		return vrnic_begin_stalled(set, culprit);
+	if (!ret)
+		set->cookie = dma_fence_begin_signalling();
+	return ret;
 }
 
 /**
@@ -228,11 +261,11 @@ void vrnic_access_end(struct vrnic_access_set *set)
 {
 	unsigned int i;
 
-	if (set->fence) {
+	if (set->fence)
 		dma_fence_signal(set->fence);
-		dma_fence_end_signalling(set->cookie);
-		dma_fence_put(set->fence);
-	}
+	dma_fence_end_signalling(set->cookie);
+	dma_fence_put(set->fence);
+
 	for (i = 0; i < set->nr; i++)
 		up_read(&set->mr[i]->access);
 }

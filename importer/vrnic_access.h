@@ -6,18 +6,23 @@
 
 struct dma_fence;
 struct vrnic_mr;
+struct vrnic_wq;
 
 /**
  * struct vrnic_access_set - the regions that one step of work touches
  */
 struct vrnic_access_set {
+	/** @wq: The queue that the work is of. */
+	struct vrnic_wq *wq;
 	/** @nr: 1 or 2; two entries are different regions. */
 	unsigned int nr;
 	/** @mr: The regions. */
 	struct vrnic_mr *mr[2];
 	/** @fence: Covers the step for fenced regions, else NULL. */
 	struct dma_fence *fence;
-	/** @cookie: Of the annotation of @fence's signalling path. */
+	/** @missed: A mapping was not there and had to be made. */
+	bool missed;
+	/** @cookie: Of the annotation as a path that others wait for. */
 	bool cookie;
 };
 

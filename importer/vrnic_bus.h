@@ -6,21 +6,10 @@
 #include <linux/types.h>
 
 struct device;
+struct vrnic_aperture;
 
 /* Address ranges beyond RAM that one mapping may touch. */
 #define VRNIC_MAX_APERTURES	4
-
-/**
- * struct vrnic_aperture - a BAR as the CPU sees it
- */
-struct vrnic_aperture {
-	/** @start: Physical address. */
-	phys_addr_t start;
-	/** @size: Bytes. */
-	u64 size;
-	/** @io: The CPU's mapping. */
-	void __iomem *io;
-};
 
 /**
  * struct vrnic_bus_view - what a device on the bus can reach, for the CPU engine
@@ -29,12 +18,15 @@ struct vrnic_bus_view {
 	/** @nr: Entries in @aperture. */
 	unsigned int nr;
 	/** @aperture: BARs that were opened for the addresses of one mapping. */
-	struct vrnic_aperture aperture[VRNIC_MAX_APERTURES];
+	struct vrnic_aperture *aperture[VRNIC_MAX_APERTURES];
 };
 
+int vrnic_bus_init(void);
+void vrnic_bus_fini(void);
 phys_addr_t vrnic_bus_to_phys(struct device *dev, dma_addr_t addr);
 bool vrnic_bus_is_ram(phys_addr_t phys);
-int vrnic_bus_open(struct vrnic_bus_view *view, struct device *dev, dma_addr_t addr, u64 len);
+bool vrnic_bus_is_translated(struct device *dev);
+int vrnic_bus_open(struct vrnic_bus_view *view, struct device *dev, dma_addr_t addr);
 void vrnic_bus_close(struct vrnic_bus_view *view);
 u64 vrnic_bus_resolve(const struct vrnic_bus_view *view, struct device *dev,
 		      dma_addr_t addr, u64 len, struct iosys_map *map);

@@ -6,6 +6,7 @@
  * A breach is counted, logged once for each exporter, and shown by ioctl.
  */
 
+#include <linux/crc32c.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
 #include <linux/scatterlist.h>
@@ -65,74 +66,76 @@ void vrnic_violation(struct vrnic_mr *mr, u32 what)
 /**
  * vrnic_check_locked() - a callback must come with the reservation held
  * @mr: the region
+ *
+ * Return: whether it does.
  */
-void vrnic_check_locked(struct vrnic_mr *mr)
+bool vrnic_check_locked(struct vrnic_mr *mr)
 {
-	if (!dma_resv_is_locked(mr->dmabuf->resv))
-		vrnic_violation(mr, VRNIC_VIOLATION_LOCK);
+	if (dma_resv_is_locked(mr->dmabuf->resv))
+		return true;
+	vrnic_violation(mr, VRNIC_VIOLATION_LOCK);
+	return false;
+}
+
+/* Memory that is no RAM has addresses only, never a page to go with them. */
+static bool vrnic_has_peer_page(struct vrnic_mr *mr, struct scatterlist *sg)
+{
+	struct device *dev = mr->ctx->vdev->dev;
+
+	return sg_page(sg) && !vrnic_bus_is_ram(vrnic_bus_to_phys(dev, sg_dma_address(sg)));
 }
 
 /**
  * vrnic_check_table() - check a table that the exporter made
  * @mr: the region
  * @sgt: the table
+ *
+ * Return: 0, or -EINVAL when it is of no use.
  */
-void vrnic_check_table(struct vrnic_mr *mr, struct sg_table *sgt)
+int vrnic_check_table(struct vrnic_mr *mr, struct sg_table *sgt)
 {
-	struct device *dev = mr->ctx->vdev->dev;
+	bool aligned = true;
 	struct scatterlist *sg;
 	u64 total = 0;
 	unsigned int i;
 
 	for_each_sgtable_dma_sg(sgt, sg, i) {
-		if (!PAGE_ALIGNED(sg_dma_address(sg)) || !PAGE_ALIGNED(sg_dma_len(sg)))
-			vrnic_violation(mr, VRNIC_VIOLATION_ALIGNMENT);
+		aligned &= PAGE_ALIGNED(sg_dma_address(sg)) && PAGE_ALIGNED(sg_dma_len(sg));
 		total += sg_dma_len(sg);
 	}
-	if (total < mr->dmabuf->size)
+	if (!total || total < mr->dmabuf->size) {
 		vrnic_violation(mr, VRNIC_VIOLATION_LENGTH);
-
-	/* Memory that is no RAM, yet with a page for it. */
-	if (sg_page(sgt->sgl) &&
-	    !vrnic_bus_is_ram(vrnic_bus_to_phys(dev, sg_dma_address(sgt->sgl))))
+		return -EINVAL;
+	}
+	if (!aligned)
+		vrnic_violation(mr, VRNIC_VIOLATION_ALIGNMENT);
+	/* The CPU's side of a table may have other borders: its first entry tells. */
+	if (vrnic_has_peer_page(mr, sgt->sgl))
 		vrnic_violation(mr, VRNIC_VIOLATION_PAGES);
-}
-
-static bool vrnic_same_place(struct vrnic_mr *mr, struct sg_table *sgt)
-{
-	struct device *dev = mr->ctx->vdev->dev;
-	struct scatterlist *sg;
-	unsigned int i;
-
-	if (sgt->nents != mr->map.nr)
-		return false;
-	for_each_sgtable_dma_sg(sgt, sg, i)
-		if (vrnic_bus_to_phys(dev, sg_dma_address(sg)) !=
-		    vrnic_bus_to_phys(dev, mr->map.seg[i].addr))
-			return false;
-	return true;
+	return 0;
 }
 
 /**
- * vrnic_check_place() - a mapping that was not notified of must still be right
+ * vrnic_check_place_of() - what is behind the addresses of a mapping
  * @mr: a mapped region, its reservation held
  *
- * Maps once more and compares what is behind the addresses. When that makes the
- * exporter move the buffer, it notifies, and there is nothing to compare.
+ * Return: a checksum over the places of all pages.
  */
-void vrnic_check_place(struct vrnic_mr *mr)
+u32 vrnic_check_place_of(struct vrnic_mr *mr)
 {
-	struct sg_table *sgt;
+	struct device *dev = mr->ctx->vdev->dev;
+	phys_addr_t phys;
+	unsigned int i;
+	u32 crc = 0;
+	u64 off;
 
 	dma_resv_assert_held(mr->dmabuf->resv);
 
-	sgt = dma_buf_map_attachment(mr->attach, DMA_TO_DEVICE);
-	if (IS_ERR(sgt))
-		return;
-
-	down_read(&mr->access);
-	if (mr->mapped && mr->sgt && !vrnic_same_place(mr, sgt))
-		vrnic_violation(mr, VRNIC_VIOLATION_MOVED);
-	up_read(&mr->access);
-	dma_buf_unmap_attachment(mr->attach, sgt, DMA_TO_DEVICE);
+	for (i = 0; i < mr->map.nr; i++) {
+		for (off = 0; off < mr->map.seg[i].len; off += PAGE_SIZE) {
+			phys = vrnic_bus_to_phys(dev, mr->map.seg[i].addr + off);
+			crc = crc32c(crc, (u8 *)&phys, sizeof(phys));
+		}
+	}
+	return crc;
 }

@@ -4,6 +4,7 @@
  */
 
 #include <linux/device.h>
+#include <linux/dma-fence.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
@@ -12,17 +13,32 @@
 #include "vrnic_mr.h"
 #include "vrnic_queue.h"
 
+/* A key has twelve bits for the region. */
+#define VRNIC_MRS_LIMIT		4095
+#define VRNIC_QUEUES_LIMIT	4096
+#define VRNIC_DEPTH_LIMIT	65536
+
 uint vrnic_max_mrs = 1024;
 module_param_named(max_mrs, vrnic_max_mrs, uint, 0444);
 MODULE_PARM_DESC(max_mrs, "Most regions of an open file (default 1024, at most 4095)");
 
 uint vrnic_max_queues = 64;
 module_param_named(max_queues, vrnic_max_queues, uint, 0444);
-MODULE_PARM_DESC(max_queues, "Most queues of an open file (default 64)");
+MODULE_PARM_DESC(max_queues, "Most queues of an open file (default 64, at most 4096)");
 
 uint vrnic_max_depth = 4096;
 module_param_named(max_depth, vrnic_max_depth, uint, 0444);
-MODULE_PARM_DESC(max_depth, "Most work requests of a queue (default 4096)");
+MODULE_PARM_DESC(max_depth, "Most work requests of a queue (default 4096, at most 65536)");
+
+/**
+ * vrnic_limits_init() - bring the limits that were asked for into what is possible
+ */
+void vrnic_limits_init(void)
+{
+	vrnic_max_mrs = clamp_t(uint, vrnic_max_mrs, 1, VRNIC_MRS_LIMIT);
+	vrnic_max_queues = clamp_t(uint, vrnic_max_queues, 1, VRNIC_QUEUES_LIMIT);
+	vrnic_max_depth = clamp_t(uint, vrnic_max_depth, 1, VRNIC_DEPTH_LIMIT);
+}
 
 /**
  * vrnic_stats_read() - counters as userspace sees them
@@ -66,13 +82,25 @@ void vrnic_device_exit(struct vrnic_device *vdev, int idx)
 	srcu_read_unlock(&vdev->srcu, idx);
 }
 
+static void vrnic_device_free_memory(struct vrnic_device *vdev)
+{
+	if (vdev->unmap_wq)
+		destroy_workqueue(vdev->unmap_wq);
+	if (vdev->wq)
+		destroy_workqueue(vdev->wq);
+	cleanup_srcu_struct(&vdev->srcu);
+	mutex_destroy(&vdev->lock);
+	kfree(vdev);
+}
+
 /**
  * vrnic_device_create() - make an importer
  * @dev: does its DMA
+ * @edu: its hardware engine, NULL without
  *
  * Return: the importer, or an error pointer.
  */
-struct vrnic_device *vrnic_device_create(struct device *dev)
+struct vrnic_device *vrnic_device_create(struct device *dev, struct vrnic_edu *edu)
 {
 	struct vrnic_device *vdev;
 	int ret;
@@ -86,29 +114,26 @@ struct vrnic_device *vrnic_device_create(struct device *dev)
 		kfree(vdev);
 		return ERR_PTR(ret);
 	}
-	vdev->wq = alloc_workqueue("vrnic", WQ_UNBOUND, 0);
-	if (!vdev->wq) {
-		cleanup_srcu_struct(&vdev->srcu);
-		kfree(vdev);
-		return ERR_PTR(-ENOMEM);
-	}
 	kref_init(&vdev->ref);
 	vdev->dev = dev;
+	vdev->edu = edu;
 	mutex_init(&vdev->lock);
 	spin_lock_init(&vdev->blamed_lock);
 	INIT_LIST_HEAD(&vdev->contexts);
+
+	vdev->wq = alloc_workqueue("vrnic", WQ_UNBOUND, 0);
+	vdev->unmap_wq = alloc_workqueue("vrnic-unmap", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!vdev->wq || !vdev->unmap_wq) {
+		vrnic_device_free_memory(vdev);
+		return ERR_PTR(-ENOMEM);
+	}
 	vrnic_debugfs_init(vdev);
 	return vdev;
 }
 
 static void vrnic_device_free(struct kref *ref)
 {
-	struct vrnic_device *vdev = container_of(ref, struct vrnic_device, ref);
-
-	destroy_workqueue(vdev->wq);
-	cleanup_srcu_struct(&vdev->srcu);
-	mutex_destroy(&vdev->lock);
-	kfree(vdev);
+	vrnic_device_free_memory(container_of(ref, struct vrnic_device, ref));
 }
 
 void vrnic_device_put(struct vrnic_device *vdev)
@@ -145,6 +170,9 @@ void vrnic_device_remove(struct vrnic_device *vdev)
 		vrnic_context_end(ctx);
 	mutex_unlock(&vdev->lock);
 
+	/* Contexts that left the list meanwhile are ended by those who close them. */
+	synchronize_srcu(&vdev->srcu);
+
 	vrnic_debugfs_fini(vdev);
 	vrnic_device_put(vdev);
 }
@@ -167,6 +195,7 @@ struct vrnic_context *vrnic_context_create(struct vrnic_device *vdev)
 	xa_init_flags(&ctx->mrs, XA_FLAGS_ALLOC1);
 	xa_init_flags(&ctx->queues, XA_FLAGS_ALLOC1);
 	init_waitqueue_head(&ctx->completed);
+	ctx->fence_context = dma_fence_context_alloc(vrnic_max_queues + 1);
 	kref_get(&vdev->ref);
 	ctx->vdev = vdev;
 
@@ -183,11 +212,15 @@ struct vrnic_context *vrnic_context_create(struct vrnic_device *vdev)
 void vrnic_context_destroy(struct vrnic_context *ctx)
 {
 	struct vrnic_device *vdev = ctx->vdev;
+	int idx;
 
+	/* Not under the lock: what one client waits for must not hold up the others. */
+	idx = srcu_read_lock(&vdev->srcu);
 	mutex_lock(&vdev->lock);
 	list_del(&ctx->link);
-	vrnic_context_end(ctx);
 	mutex_unlock(&vdev->lock);
+	vrnic_context_end(ctx);
+	srcu_read_unlock(&vdev->srcu, idx);
 
 	xa_destroy(&ctx->mrs);
 	xa_destroy(&ctx->queues);

@@ -16,6 +16,7 @@
 
 struct dentry;
 struct device;
+struct vrnic_edu;
 
 /**
  * struct vrnic_stats - what &struct vrnic_counters shows, as it is counted
@@ -45,7 +46,7 @@ struct vrnic_stats {
 
 /** enum vrnic_misbehaviour - breaches of the contract that root may ask for */
 enum vrnic_misbehaviour {
-	/** @VRNIC_SKIP_INVALIDATE: Go on with addresses that were unmapped. */
+	/** @VRNIC_SKIP_INVALIDATE: Unmap, but go on with the old addresses. */
 	VRNIC_SKIP_INVALIDATE = BIT(0),
 	/** @VRNIC_IGNORE_KERNEL_FENCE: Access before the bytes have arrived. */
 	VRNIC_IGNORE_KERNEL_FENCE = BIT(1),
@@ -53,7 +54,7 @@ enum vrnic_misbehaviour {
 	VRNIC_LATE_WRITE = BIT(2),
 	/** @VRNIC_LATE_UNMAP: Unmap long after the notification. */
 	VRNIC_LATE_UNMAP = BIT(3),
-	/** @VRNIC_NEVER_UNMAP: Unmap only when the region ends. */
+	/** @VRNIC_NEVER_UNMAP: Unmap only when the region is used again or ends. */
 	VRNIC_NEVER_UNMAP = BIT(4),
 	/** @VRNIC_UNLOCKED_MAP: Map without the reservation. */
 	VRNIC_UNLOCKED_MAP = BIT(5),
@@ -71,9 +72,13 @@ struct vrnic_device {
 	struct srcu_struct srcu;
 	/** @gone: The bus device was removed. */
 	bool gone;
-	/** @wq: Runs the queues. */
+	/** @edu: The hardware engine, NULL without. */
+	struct vrnic_edu *edu;
+	/** @wq: Runs the queues, and maps ahead. */
 	struct workqueue_struct *wq;
-	/** @lock: Protects @contexts; outermost. */
+	/** @unmap_wq: Gives mappings back; exporters wait for it, also in reclaim. */
+	struct workqueue_struct *unmap_wq;
+	/** @lock: Protects @contexts and the open contexts' ends; outermost. */
 	struct mutex lock;
 	/** @contexts: Open contexts. */
 	struct list_head contexts;
@@ -103,8 +108,14 @@ struct vrnic_context {
 	struct mutex lock;
 	/** @mrs: Regions by index. */
 	struct xarray mrs;
+	/** @next_mr: Where the search for a free index begins: keys come back late. */
+	u32 next_mr;
 	/** @queues: Queues by handle. */
 	struct xarray queues;
+	/** @fence_context: First of the fence timelines, one for each queue handle. */
+	u64 fence_context;
+	/** @fence_seqno: Last point on any of them. */
+	atomic64_t fence_seqno;
 	/** @completed: Woken for each completion, and when the device goes. */
 	wait_queue_head_t completed;
 };
@@ -114,9 +125,10 @@ extern uint vrnic_max_queues;
 extern uint vrnic_max_depth;
 extern uint vrnic_chunk;
 
-struct vrnic_device *vrnic_device_create(struct device *dev);
+struct vrnic_device *vrnic_device_create(struct device *dev, struct vrnic_edu *edu);
 void vrnic_device_remove(struct vrnic_device *vdev);
 void vrnic_device_put(struct vrnic_device *vdev);
+void vrnic_limits_init(void);
 bool vrnic_device_enter(struct vrnic_device *vdev, int *idx);
 void vrnic_device_exit(struct vrnic_device *vdev, int idx);
 void vrnic_stats_read(const struct vrnic_stats *stats, struct vrnic_counters *out);

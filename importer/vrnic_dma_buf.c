@@ -7,35 +7,28 @@
  * and put. The region's own lock is taken inside of it.
  */
 
-#include <linux/delay.h>
+#include <linux/dma-fence.h>
 #include <linux/dma-resv.h>
-#include <linux/ktime.h>
-#include <linux/slab.h>
+#include <linux/module.h>
 
 #include "dma_buf.h"
 #include "vrnic_mr.h"
 #include "vrnic_trace.h"
 
-/* An exporter whose fence takes longer is broken: fences end in finite time. */
-#define VRNIC_FENCE_TIMEOUT	(60 * HZ)
-#define VRNIC_LATE_UNMAP_MS	200
-#define VRNIC_LATE_WRITE_MS	5
+static uint vrnic_fence_timeout = 60;
+module_param_named(fence_timeout, vrnic_fence_timeout, uint, 0444);
+MODULE_PARM_DESC(fence_timeout, "Seconds until an exporter's fence counts as broken (default 60)");
 
 static enum dma_data_direction vrnic_mr_direction(struct vrnic_mr *mr)
 {
-	u32 writes = VRNIC_ACCESS_LOCAL_WRITE | VRNIC_ACCESS_REMOTE_WRITE |
-		     VRNIC_ACCESS_REMOTE_ATOMIC;
-
-	return mr->attr.access & writes ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
+	return vrnic_mr_is_writable(mr) ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
 }
 
-static bool vrnic_mr_is_dynamic(struct vrnic_mr *mr)
-{
-	return mr->attr.mode <= VRNIC_MR_FENCED;
-}
-
-/* Gives the exporter's table back; nothing of it is in use any more. */
-static void vrnic_unmap_locked(struct vrnic_mr *mr)
+/**
+ * vrnic_dma_buf_unmap_locked() - give the exporter's table back
+ * @mr: the region, its reservation held; nothing of the table is in use any more
+ */
+void vrnic_dma_buf_unmap_locked(struct vrnic_mr *mr)
 {
 	dma_resv_assert_held(mr->dmabuf->resv);
 
@@ -48,84 +41,67 @@ static void vrnic_unmap_locked(struct vrnic_mr *mr)
 	vrnic_count(mr, unmaps, 1);
 }
 
-/* Once this returns no access is under way, and none can start. */
-static void vrnic_stop_access(struct vrnic_mr *mr)
+/**
+ * vrnic_dma_buf_stop_access() - forget the addresses
+ * @mr: the region
+ *
+ * Once this returns no access is under way, and none can start. It waits for one
+ * chunk at most, in which nothing waits for reclaim or for a reservation.
+ */
+void vrnic_dma_buf_stop_access(struct vrnic_mr *mr)
 {
+	struct vrnic_mapping old = {};
+
 	down_write(&mr->access);
-	if (mr->mapped) {
-		mr->mapped = false;
-		vrnic_mapping_clear(&mr->map);
-	}
-	up_write(&mr->access);
-}
-
-static void vrnic_follow_later(struct vrnic_mr *mr, unsigned int ms)
-{
-	mod_delayed_work(system_unbound_wq, &mr->follow, msecs_to_jiffies(ms));
-}
-
-static void vrnic_misbehave_late_write(struct vrnic_mr *mr)
-{
-	down_read(&mr->access);
 	if (mr->mapped)
-		mr->late_addr = mr->map.seg[0].addr;
-	up_read(&mr->access);
-	vrnic_follow_later(mr, VRNIC_LATE_WRITE_MS);
+		swap(mr->map, old);
+	mr->mapped = false;
+	up_write(&mr->access);
+
+	vrnic_mapping_clear(&old);
 }
 
-/* The faults that root asked for; true when nothing else is to be done. */
-static bool vrnic_misbehave_invalidate(struct vrnic_mr *mr)
+static void vrnic_set_revoked(struct vrnic_mr *mr)
 {
-	struct vrnic_device *vdev = mr->ctx->vdev;
-
-	if (vrnic_misbehaves(vdev, VRNIC_LATE_WRITE))
-		vrnic_misbehave_late_write(mr);
-
-	if (vrnic_misbehaves(vdev, VRNIC_SKIP_INVALIDATE)) {
-		vrnic_unmap_locked(mr);
-		return true;
-	}
-	if (vrnic_misbehaves(vdev, VRNIC_LATE_UNMAP | VRNIC_NEVER_UNMAP)) {
-		vrnic_stop_access(mr);
-		mr->stale = true;
-		if (vrnic_misbehaves(vdev, VRNIC_LATE_UNMAP))
-			vrnic_follow_later(mr, VRNIC_LATE_UNMAP_MS);
-		return true;
-	}
-	return false;
+	trace_vrnic_revoked(mr, 0);
+	down_write(&mr->access);
+	mr->revoked = true;
+	up_write(&mr->access);
 }
 
 /*
  * The exporter is about to move the buffer. Accesses are stopped here, after the
  * chunk that is under way, and the mapping is given back at once, the reservation
  * being held. Fenced work goes on under its fence: its mapping is only marked, and
- * given back by the worker that follows.
+ * given back by a worker.
  */
 static void vrnic_invalidate_mappings(struct dma_buf_attachment *attach)
 {
 	struct vrnic_mr *mr = attach->importer_priv;
+	struct vrnic_device *vdev = mr->ctx->vdev;
+	bool locked = vrnic_check_locked(mr);
 
-	vrnic_check_locked(mr);
 	vrnic_count(mr, invalidations, 1);
 	trace_vrnic_invalidate(mr, 0);
 
 	if (!mr->sgt || vrnic_misbehave_invalidate(mr))
 		return;
 
-	if (mr->attr.mode == VRNIC_MR_FENCED) {
+	if (!vrnic_mr_is_fenced(mr))
+		vrnic_dma_buf_stop_access(mr);
+	if (vrnic_mr_is_fenced(mr) || !locked) {
 		mr->stale = true;
-		vrnic_follow_later(mr, 0);
-		return;
+		mod_delayed_work(vdev->unmap_wq, &mr->unmap_work, 0);
+	} else {
+		vrnic_dma_buf_unmap_locked(mr);
 	}
-	vrnic_stop_access(mr);
-	vrnic_unmap_locked(mr);
 	if (mr->attr.mode == VRNIC_MR_EAGER)
-		vrnic_follow_later(mr, 0);
+		queue_work(vdev->wq, &mr->map_work);
 }
 
 /*
  * A pinned buffer does not move: its notification is a revocation, and final. One
- * that comes earlier is of the move to where the buffer is going to be pinned.
+ * that comes before it is pinned is of the move that the pin itself makes.
  */
 static void vrnic_revoke_mappings(struct dma_buf_attachment *attach)
 {
@@ -133,15 +109,15 @@ static void vrnic_revoke_mappings(struct dma_buf_attachment *attach)
 
 	vrnic_check_locked(mr);
 	vrnic_count(mr, invalidations, 1);
+	trace_vrnic_invalidate(mr, 0);
+
 	if (!mr->pinned)
 		return;
-
-	trace_vrnic_revoked(mr, 0);
-	vrnic_stop_access(mr);
-	down_write(&mr->access);
-	mr->revoked = true;
-	up_write(&mr->access);
-	vrnic_unmap_locked(mr);
+	vrnic_dma_buf_stop_access(mr);
+	vrnic_set_revoked(mr);
+	vrnic_dma_buf_unmap_locked(mr);
+	dma_buf_unpin(attach);
+	mr->pinned = false;
 }
 
 #define VRNIC_ATTACH_OPS(name, p2p, fn)				\
@@ -170,19 +146,30 @@ static struct dma_buf_attachment *vrnic_attach(struct vrnic_mr *mr)
 }
 
 /* The bytes may still be on their way: not before they have arrived. */
-static int vrnic_wait_arrived(struct vrnic_mr *mr)
+static int vrnic_wait_arrived(struct vrnic_mr *mr, bool intr)
 {
 	long ret;
 
 	if (vrnic_misbehaves(mr->ctx->vdev, VRNIC_IGNORE_KERNEL_FENCE))
 		return 0;
-	ret = dma_resv_wait_timeout(mr->dmabuf->resv, DMA_RESV_USAGE_KERNEL, false,
-				    VRNIC_FENCE_TIMEOUT);
+	ret = dma_resv_wait_timeout(mr->dmabuf->resv, DMA_RESV_USAGE_KERNEL, intr,
+				    vrnic_fence_timeout * HZ);
 	if (ret > 0)
 		return 0;
 	if (!ret)
 		vrnic_violation(mr, VRNIC_VIOLATION_FENCE);
 	return ret ? ret : -ETIMEDOUT;
+}
+
+/* Kernels with CONFIG_DMABUF_DEBUG hide all pages: there, the address has to tell. */
+static bool vrnic_is_peer(struct vrnic_mr *mr)
+{
+	struct device *dev = mr->ctx->vdev->dev;
+
+	if (sg_page(mr->sgt->sgl))
+		return false;
+	return !IS_ENABLED(CONFIG_DMABUF_DEBUG) ||
+	       !vrnic_bus_is_ram(vrnic_bus_to_phys(dev, sg_dma_address(mr->sgt->sgl)));
 }
 
 static int vrnic_install(struct vrnic_mr *mr)
@@ -195,10 +182,8 @@ static int vrnic_install(struct vrnic_mr *mr)
 		return ret;
 
 	down_write(&mr->access);
-	if (mr->mapped)
-		vrnic_mapping_clear(&mr->map);
-	mr->map = map;
-	mr->peer = !sg_page(mr->sgt->sgl);
+	swap(mr->map, map);
+	mr->peer = vrnic_is_peer(mr);
 	mr->mapped = true;
 	up_write(&mr->access);
 	return 0;
@@ -218,7 +203,11 @@ static struct sg_table *vrnic_map_table(struct vrnic_mr *mr)
 	return sgt;
 }
 
-static int vrnic_map_locked(struct vrnic_mr *mr)
+/*
+ * The wait comes after the mapping, which may itself have started a move
+ * (dma_buf_map_attachment()).
+ */
+static int vrnic_map_locked(struct vrnic_mr *mr, bool intr)
 {
 	struct sg_table *sgt;
 	int ret;
@@ -230,33 +219,27 @@ static int vrnic_map_locked(struct vrnic_mr *mr)
 		return PTR_ERR(sgt);
 	mr->sgt = sgt;
 	vrnic_count(mr, maps, 1);
-	vrnic_check_table(mr, sgt);
 	trace_vrnic_map(mr, sgt->nents);
 
-	ret = vrnic_wait_arrived(mr);
+	ret = vrnic_check_table(mr, sgt);
+	if (!ret)
+		ret = vrnic_wait_arrived(mr, intr);
 	if (!ret)
 		ret = vrnic_install(mr);
 	if (ret)
-		vrnic_unmap_locked(mr);
+		vrnic_dma_buf_unmap_locked(mr);
 	return ret;
-}
-
-static void vrnic_set_revoked(struct vrnic_mr *mr)
-{
-	trace_vrnic_revoked(mr, 0);
-	down_write(&mr->access);
-	mr->revoked = true;
-	up_write(&mr->access);
 }
 
 /**
  * vrnic_dma_buf_ensure_locked() - have a mapping that is good now
  * @mr: the region, its reservation held
+ * @intr: a signal may end the wait
  *
  * Return: 0; -ENODEV when the region has ended; -ETIMEDOUT when the exporter's
- * fence does not signal; or the exporter's error.
+ * fence does not signal; -ERESTARTSYS or -EINTR; or the exporter's error.
  */
-int vrnic_dma_buf_ensure_locked(struct vrnic_mr *mr)
+int vrnic_dma_buf_ensure_locked(struct vrnic_mr *mr, bool intr)
 {
 	int ret;
 
@@ -270,53 +253,29 @@ int vrnic_dma_buf_ensure_locked(struct vrnic_mr *mr)
 	if (!vrnic_mr_is_dynamic(mr))
 		return -ENODEV;
 
-	vrnic_stop_access(mr);
-	vrnic_unmap_locked(mr);
-	ret = vrnic_map_locked(mr);
+	vrnic_dma_buf_stop_access(mr);
+	vrnic_dma_buf_unmap_locked(mr);
+	ret = vrnic_map_locked(mr, intr);
 	if (ret == -ENODEV)
 		vrnic_set_revoked(mr);
 	return ret;
 }
 
-static void vrnic_note_stall(struct vrnic_stats *stats, s64 ns)
-{
-	s64 max = atomic64_read(&stats->stall_max_ns);
-
-	atomic64_add(ns, &stats->stall_ns);
-	while (ns > max && !atomic64_try_cmpxchg(&stats->stall_max_ns, &max, ns))
-		;
-}
-
-/**
- * vrnic_dma_buf_fault() - get the mapping that an access has missed
- * @mr: the region; the caller holds none of its locks
- *
- * Waits as long as it takes: work is not failed because the buffer is on its way.
- *
- * Return: 0 with @mr->access held for reading and the mapping good, so that the
- * caller gets at least one access in before the next notification; or an error as
- * of vrnic_dma_buf_ensure_locked().
+/*
+ * Exchanges a mapping for a new one. Nobody else can move the buffer meanwhile: if
+ * the exporter did so when asked to map, it has notified all importers, this one too.
  */
-int vrnic_dma_buf_fault(struct vrnic_mr *mr)
+static int vrnic_map_again_locked(struct vrnic_mr *mr)
 {
-	ktime_t start = ktime_get();
-	s64 ns;
+	s64 notified = atomic64_read(&mr->stats.invalidations);
+	u32 place = vrnic_check_place_of(mr);
 	int ret;
 
-	vrnic_count(mr, faults, 1);
-	trace_vrnic_fault(mr, 0);
-
-	do {
-		dma_resv_lock(mr->dmabuf->resv, NULL);
-		ret = vrnic_dma_buf_ensure_locked(mr);
-		if (!ret)
-			down_read(&mr->access);
-		dma_resv_unlock(mr->dmabuf->resv);
-	} while (ret == -EINTR || ret == -ERESTARTSYS || ret == -EAGAIN);
-
-	ns = ktime_to_ns(ktime_sub(ktime_get(), start));
-	vrnic_note_stall(&mr->stats, ns);
-	vrnic_note_stall(&mr->ctx->vdev->stats, ns);
+	vrnic_dma_buf_stop_access(mr);
+	ret = vrnic_dma_buf_ensure_locked(mr, true);
+	if (!ret && notified == atomic64_read(&mr->stats.invalidations) &&
+	    place != vrnic_check_place_of(mr))
+		vrnic_violation(mr, VRNIC_VIOLATION_MOVED);
 	return ret;
 }
 
@@ -324,7 +283,9 @@ int vrnic_dma_buf_fault(struct vrnic_mr *mr)
  * vrnic_dma_buf_prefetch() - map now what would be mapped at first use
  * @mr: the region
  *
- * Return: 0, -EINTR, or an error as of vrnic_dma_buf_ensure_locked().
+ * One that has a mapping gets a new one, to see that it was still right.
+ *
+ * Return: 0 or an error as of vrnic_dma_buf_ensure_locked().
  */
 int vrnic_dma_buf_prefetch(struct vrnic_mr *mr)
 {
@@ -333,9 +294,10 @@ int vrnic_dma_buf_prefetch(struct vrnic_mr *mr)
 	ret = dma_resv_lock_interruptible(mr->dmabuf->resv, NULL);
 	if (ret)
 		return ret;
-	if (mr->sgt && !mr->stale && vrnic_mr_is_dynamic(mr))
-		vrnic_check_place(mr);
-	ret = vrnic_dma_buf_ensure_locked(mr);
+	if (mr->sgt && mr->mapped && !mr->stale && vrnic_mr_is_dynamic(mr))
+		ret = vrnic_map_again_locked(mr);
+	else
+		ret = vrnic_dma_buf_ensure_locked(mr, true);
 	dma_resv_unlock(mr->dmabuf->resv);
 	return ret;
 }
@@ -348,77 +310,46 @@ int vrnic_dma_buf_prefetch(struct vrnic_mr *mr)
  */
 void vrnic_dma_buf_prefetch_later(struct vrnic_mr *mr)
 {
+	down_read(&mr->access);
+	if (!mr->dead)
+		queue_work(mr->ctx->vdev->wq, &mr->map_work);
+	up_read(&mr->access);
+}
+
+static void vrnic_map_ahead(struct work_struct *work)
+{
+	struct vrnic_mr *mr = container_of(work, struct vrnic_mr, map_work);
+
 	dma_resv_lock(mr->dmabuf->resv, NULL);
-	if (!mr->dead) {
-		mr->prefetch = true;
-		vrnic_follow_later(mr, 0);
+	vrnic_dma_buf_ensure_locked(mr, false);
+	dma_resv_unlock(mr->dmabuf->resv);
+}
+
+static void vrnic_unmap_stale(struct work_struct *work)
+{
+	struct vrnic_mr *mr = container_of(work, struct vrnic_mr, unmap_work.work);
+
+	dma_resv_lock(mr->dmabuf->resv, NULL);
+	if (mr->stale) {
+		vrnic_dma_buf_stop_access(mr);
+		vrnic_dma_buf_unmap_locked(mr);
 	}
 	dma_resv_unlock(mr->dmabuf->resv);
 }
 
-static void vrnic_write_late(struct vrnic_mr *mr)
-{
-	struct vrnic_bus_view view = {};
-	struct iosys_map map;
-	dma_addr_t addr = mr->late_addr;
-	struct device *dev = mr->ctx->vdev->dev;
-
-	if (!addr)
-		return;
-	mr->late_addr = 0;
-	if (vrnic_bus_open(&view, dev, addr, PAGE_SIZE) ||
-	    !vrnic_bus_resolve(&view, dev, addr, sizeof(u64), &map)) {
-		vrnic_count(mr, dma_faults, 1);
-		trace_vrnic_dma_fault(mr, addr);
-	} else {
-		iosys_map_wr(&map, 0, u64, 0x6574616c6574616cULL);
-	}
-	vrnic_bus_close(&view);
-}
-
-/* What the notification could not or should not do itself. */
-static void vrnic_follow_work(struct work_struct *work)
-{
-	struct vrnic_mr *mr = container_of(work, struct vrnic_mr, follow.work);
-
-	vrnic_write_late(mr);
-
-	dma_resv_lock(mr->dmabuf->resv, NULL);
-	if (mr->stale && !vrnic_misbehaves(mr->ctx->vdev, VRNIC_NEVER_UNMAP)) {
-		vrnic_stop_access(mr);
-		vrnic_unmap_locked(mr);
-	}
-	if (mr->attr.mode == VRNIC_MR_EAGER || mr->prefetch)
-		vrnic_dma_buf_ensure_locked(mr);
-	mr->prefetch = false;
-	dma_resv_unlock(mr->dmabuf->resv);
-}
-
-static int vrnic_pin_and_map(struct vrnic_mr *mr)
-{
-	struct dma_resv *resv = mr->dmabuf->resv;
-	int ret;
-
-	ret = dma_resv_lock_interruptible(resv, NULL);
-	if (ret)
-		return ret;
-	ret = dma_buf_pin(mr->attach);
-	if (!ret) {
-		mr->pinned = true;
-		ret = vrnic_map_locked(mr);
-	}
-	dma_resv_unlock(resv);
-	return ret;
-}
-
-static int vrnic_map_static(struct vrnic_mr *mr)
+static int vrnic_map_for_good(struct vrnic_mr *mr)
 {
 	int ret;
 
 	ret = dma_resv_lock_interruptible(mr->dmabuf->resv, NULL);
 	if (ret)
 		return ret;
-	ret = vrnic_map_locked(mr);
+	if (mr->attr.mode == VRNIC_MR_PINNED) {
+		ret = dma_buf_pin(mr->attach);
+		mr->pinned = !ret;
+	}
+	if (!ret)
+		ret = vrnic_map_locked(mr, true);
 	dma_resv_unlock(mr->dmabuf->resv);
 	return ret;
 }
@@ -436,8 +367,9 @@ int vrnic_dma_buf_import(struct vrnic_mr *mr)
 	struct dma_buf_attachment *attach;
 	int ret = 0;
 
-	INIT_DELAYED_WORK(&mr->follow, vrnic_follow_work);
-	mr->fence_context = dma_fence_context_alloc(1);
+	INIT_DELAYED_WORK(&mr->unmap_work, vrnic_unmap_stale);
+	INIT_WORK(&mr->map_work, vrnic_map_ahead);
+	vrnic_misbehave_init(mr);
 
 	if (mr->attr.mode == VRNIC_MR_PINNED)
 		ret = vrnic_mr_charge(mr, mr->dmabuf->size);
@@ -449,16 +381,31 @@ int vrnic_dma_buf_import(struct vrnic_mr *mr)
 		return PTR_ERR(attach);
 	mr->attach = attach;
 
-	switch (mr->attr.mode) {
-	case VRNIC_MR_PINNED:
-		return vrnic_pin_and_map(mr);
-	case VRNIC_MR_STATIC:
-		return vrnic_map_static(mr);
-	case VRNIC_MR_EAGER:
+	if (!vrnic_mr_is_dynamic(mr))
+		return vrnic_map_for_good(mr);
+	if (mr->attr.mode == VRNIC_MR_EAGER)
 		return vrnic_dma_buf_prefetch(mr);
-	default:
-		return 0;
-	}
+	return 0;
+}
+
+/*
+ * A fence that has signalled may stay in the buffer for as long as that lives. Before
+ * 7.x it would need this module for as long, so it is exchanged for one that does not.
+ */
+static void vrnic_drop_fences(struct vrnic_mr *mr)
+{
+	u64 first = mr->ctx->fence_context;
+	struct dma_fence *fence, *stub;
+	struct dma_resv_iter cursor;
+
+	dma_resv_assert_held(mr->dmabuf->resv);
+
+	stub = dma_fence_get_stub();
+	dma_resv_for_each_fence(&cursor, mr->dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP, fence)
+		if (fence->context - first <= vrnic_max_queues && dma_fence_is_signaled(fence))
+			dma_resv_replace_fences(mr->dmabuf->resv, fence->context, stub,
+						DMA_RESV_USAGE_BOOKKEEP);
+	dma_fence_put(stub);
 }
 
 /**
@@ -471,14 +418,18 @@ void vrnic_dma_buf_release(struct vrnic_mr *mr)
 
 	if (mr->attach) {
 		dma_resv_lock(resv, NULL);
-		vrnic_stop_access(mr);
-		vrnic_unmap_locked(mr);
+		vrnic_dma_buf_stop_access(mr);
+		vrnic_dma_buf_unmap_locked(mr);
 		if (mr->pinned)
 			dma_buf_unpin(mr->attach);
+		if (vrnic_mr_is_fenced(mr))
+			vrnic_drop_fences(mr);
 		dma_resv_unlock(resv);
 
-		/* No notification starts it again: there is nothing mapped. */
-		cancel_delayed_work_sync(&mr->follow);
+		/* No notification starts them again: there is nothing mapped. */
+		cancel_delayed_work_sync(&mr->unmap_work);
+		cancel_work_sync(&mr->map_work);
+		vrnic_misbehave_fini(mr);
 		dma_buf_detach(mr->dmabuf, mr->attach);
 	}
 	dma_buf_put(mr->dmabuf);

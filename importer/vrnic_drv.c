@@ -13,7 +13,9 @@
 
 #include "dma_buf.h"
 #include "soft_device.h"
+#include "vrnic_bus.h"
 #include "vrnic_core.h"
+#include "vrnic_edu.h"
 #include "vrnic_ioctl.h"
 
 #define VRNIC_PCI_VENDOR	0x1234
@@ -22,8 +24,9 @@
 static DEFINE_MUTEX(vrnic_lock);
 static struct vrnic_device *vrnic_bound;
 static struct device *vrnic_soft_dev;
+static struct device_dma_parameters vrnic_soft_dma_parms;
 
-static int vrnic_start_locked(struct device *dev)
+static int vrnic_start_locked(struct device *dev, struct vrnic_edu *edu)
 {
 	struct vrnic_device *vdev;
 	int ret;
@@ -33,7 +36,7 @@ static int vrnic_start_locked(struct device *dev)
 	if (vrnic_bound)
 		return dev_err_probe(dev, -EBUSY, "there is an importer already: %s\n",
 				     dev_name(vrnic_bound->dev));
-	vdev = vrnic_device_create(dev);
+	vdev = vrnic_device_create(dev, edu);
 	if (IS_ERR(vdev))
 		return PTR_ERR(vdev);
 	ret = vrnic_face_register(vdev);
@@ -47,12 +50,12 @@ static int vrnic_start_locked(struct device *dev)
 	return 0;
 }
 
-static int vrnic_start(struct device *dev)
+static int vrnic_start(struct device *dev, struct vrnic_edu *edu)
 {
 	int ret;
 
 	mutex_lock(&vrnic_lock);
-	ret = vrnic_start_locked(dev);
+	ret = vrnic_start_locked(dev, edu);
 	mutex_unlock(&vrnic_lock);
 	return ret;
 }
@@ -68,6 +71,7 @@ static void vrnic_stop(void)
 
 static int vrnic_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
+	struct vrnic_edu *edu;
 	int ret;
 
 	ret = pcim_enable_device(pdev);
@@ -78,7 +82,13 @@ static int vrnic_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return ret;
 	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
 	pci_set_master(pdev);
-	return vrnic_start(&pdev->dev);
+
+	edu = vrnic_edu_create(pdev);
+	if (IS_ERR(edu)) {
+		pci_warn(pdev, "no hardware engine: %pe\n", edu);
+		edu = NULL;
+	}
+	return vrnic_start(&pdev->dev, edu);
 }
 
 static void vrnic_pci_remove(struct pci_dev *pdev)
@@ -117,9 +127,12 @@ static int vrnic_soft_create(void)
 	dev = compat_soft_device_create("vrnic");
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
+	/* The faux bus leaves all that concerns DMA to its users. */
+	dev->dma_parms = &vrnic_soft_dma_parms;
+	dma_set_max_seg_size(dev, UINT_MAX);
 	ret = dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64));
 	if (!ret)
-		ret = vrnic_start(dev);
+		ret = vrnic_start(dev, NULL);
 	if (ret) {
 		compat_soft_device_destroy(dev);
 		return ret;
@@ -132,16 +145,28 @@ static int __init vrnic_init(void)
 {
 	int ret;
 
+	vrnic_limits_init();
 	if (!vrnic_chunk || !PAGE_ALIGNED(vrnic_chunk)) {
 		pr_err("vrnic: chunk=%u is no multiple of the page size\n", vrnic_chunk);
 		return -EINVAL;
 	}
-	ret = pci_register_driver(&vrnic_pci_driver);
-	if (ret || vrnic_has_function())
+	ret = vrnic_bus_init();
+	if (ret)
 		return ret;
+	ret = pci_register_driver(&vrnic_pci_driver);
+	if (ret)
+		goto err_bus;
+	if (vrnic_has_function())
+		return 0;
 	ret = vrnic_soft_create();
 	if (ret)
-		pci_unregister_driver(&vrnic_pci_driver);
+		goto err_driver;
+	return 0;
+
+err_driver:
+	pci_unregister_driver(&vrnic_pci_driver);
+err_bus:
+	vrnic_bus_fini();
 	return ret;
 }
 
@@ -152,6 +177,7 @@ static void __exit vrnic_exit(void)
 		compat_soft_device_destroy(vrnic_soft_dev);
 	}
 	pci_unregister_driver(&vrnic_pci_driver);
+	vrnic_bus_fini();
 }
 
 module_init(vrnic_init);

@@ -8,18 +8,30 @@
 #include <linux/atomic.h>
 #include <linux/crc32c.h>
 #include <linux/io.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/minmax.h>
+#include <linux/spinlock.h>
 
 #include <drm/drm_cache.h>
 
 #include "vrnic_engine.h"
 #include "vrnic_mr.h"
 
-/* Bytes of stack that a checksum of uncached memory goes through. */
-#define VRNIC_CRC_BUF	256
+/* Bytes of stack for what is not done in place. */
+#define VRNIC_BLOCK	512
 
-/* The segment that holds a byte; segments are in order, so halve. */
-static const struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, u64 pos)
+/*
+ * A BAR has no locked instructions that could be relied on: there, atomics are
+ * atomic among those of this importer only, as a NIC's are.
+ */
+static DEFINE_SPINLOCK(vrnic_io_atomic_lock);
+
+/**
+ * vrnic_find_segment() - find the segment that holds a byte
+ * @map: segments in order
+ * @pos: the byte, within the buffer
+ */
+const struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, u64 pos)
 {
 	unsigned int low = 0, high = map->nr - 1, mid;
 
@@ -33,45 +45,67 @@ static const struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping
 	return &map->seg[low];
 }
 
-/* Returns how many bytes at @pos follow each other at @out; 0 for a fault. */
-static u64 vrnic_resolve(struct device *dev, const struct vrnic_mapping *map, u64 pos, u64 len,
-			 struct iosys_map *out, dma_addr_t *fault)
+/**
+ * vrnic_resolve() - find the bytes of a place, now
+ * @vdev: the importer
+ * @place: where the access begins
+ * @done: bytes of it that are behind
+ * @len: bytes that are ahead
+ * @write: they are to be written
+ * @out: out: where they are for the CPU
+ * @fault: out: the address, should it be one that leads nowhere
+ *
+ * Return: number of bytes that follow each other at @out, 0 for a fault.
+ */
+u64 vrnic_resolve(struct vrnic_device *vdev, const struct vrnic_place *place, u64 done,
+		  u64 len, bool write, struct iosys_map *out, struct vrnic_dma_fault *fault)
 {
-	const struct vrnic_segment *seg = vrnic_find_segment(map, pos);
-	u64 within = pos - seg->start;
-	u64 n;
+	const struct vrnic_segment *seg = vrnic_find_segment(place->map, place->pos + done);
+	u64 within = place->pos + done - seg->start;
 
-	*fault = seg->addr + within;
-	n = vrnic_bus_resolve(&map->view, dev, seg->addr + within,
-			      min(len, seg->len - within), out);
-	return n;
+	fault->addr = seg->addr + within;
+	fault->write = write;
+	return vrnic_bus_resolve(&place->map->view, vdev->dev, seg->addr + within,
+				 min(len, seg->len - within), out);
 }
 
-static int vrnic_cpu_copy(struct device *dev, const struct vrnic_place *dst,
-			  const struct vrnic_place *src, u64 len, dma_addr_t *fault)
+static void vrnic_flush(const struct iosys_map *to)
+{
+	/* What was written to a BAR is there before anyone is told so. */
+	if (to->is_iomem)
+		wmb();
+}
+
+static int vrnic_cpu_copy(struct vrnic_device *vdev, const struct vrnic_place *dst,
+			  const struct vrnic_place *src, u64 len,
+			  struct vrnic_dma_fault *fault)
 {
 	struct iosys_map from, to;
 	u64 done, n;
 
 	for (done = 0; done < len; done += n) {
-		n = vrnic_resolve(dev, src->map, src->pos + done, len - done, &from, fault);
+		n = vrnic_resolve(vdev, src, done, len - done, false, &from, fault);
 		if (!n)
 			return -EFAULT;
-		n = vrnic_resolve(dev, dst->map, dst->pos + done, n, &to, fault);
+		n = vrnic_resolve(vdev, dst, done, n, true, &to, fault);
 		if (!n)
 			return -EFAULT;
 		if (from.is_iomem)
 			drm_memcpy_from_wc(&to, &from, n);
+		else if (to.is_iomem)
+			memcpy_toio(to.vaddr_iomem, from.vaddr, n);
 		else
-			iosys_map_memcpy_to(&to, 0, from.vaddr, n);
+			memmove(to.vaddr, from.vaddr, n);
+		vrnic_flush(&to);
 	}
 	return 0;
 }
 
-static int vrnic_cpu_fill(struct device *dev, const struct vrnic_place *dst, u64 pattern,
-			  unsigned int phase, u64 len, dma_addr_t *fault)
+static int vrnic_cpu_fill(struct vrnic_device *vdev, const struct vrnic_place *dst,
+			  u64 pattern, unsigned int phase, u64 len,
+			  struct vrnic_dma_fault *fault)
 {
-	u8 block[64 + sizeof(u64)];
+	u8 block[VRNIC_BLOCK + sizeof(u64)];
 	struct iosys_map to;
 	u64 done, n, i;
 
@@ -79,68 +113,84 @@ static int vrnic_cpu_fill(struct device *dev, const struct vrnic_place *dst, u64
 		memcpy(block + i, &pattern, sizeof(u64));
 
 	for (done = 0; done < len; done += n) {
-		n = vrnic_resolve(dev, dst->map, dst->pos + done, len - done, &to, fault);
+		n = vrnic_resolve(vdev, dst, done, len - done, true, &to, fault);
 		if (!n)
 			return -EFAULT;
-		for (i = 0; i < n; i += 64)
+		for (i = 0; i < n; i += VRNIC_BLOCK)
 			iosys_map_memcpy_to(&to, i, block + (phase + done + i) % sizeof(u64),
-					    min_t(u64, 64, n - i));
+					    min_t(u64, VRNIC_BLOCK, n - i));
+		vrnic_flush(&to);
 	}
 	return 0;
 }
 
-static int vrnic_cpu_crc32c(struct device *dev, const struct vrnic_place *src, u64 len,
-			    u32 *crc, dma_addr_t *fault)
+static int vrnic_cpu_crc32c(struct vrnic_device *vdev, const struct vrnic_place *src, u64 len,
+			    u32 *crc, struct vrnic_dma_fault *fault)
 {
-	u8 buf[VRNIC_CRC_BUF];
+	u8 block[VRNIC_BLOCK];
 	struct iosys_map from;
 	u64 done, n;
 
 	for (done = 0; done < len; done += n) {
-		n = vrnic_resolve(dev, src->map, src->pos + done, len - done, &from, fault);
+		n = vrnic_resolve(vdev, src, done, len - done, false, &from, fault);
 		if (!n)
 			return -EFAULT;
 		if (!from.is_iomem) {
 			*crc = crc32c(*crc, from.vaddr, n);
 			continue;
 		}
-		n = min_t(u64, n, sizeof(buf));
-		memcpy_fromio(buf, from.vaddr_iomem, n);
-		*crc = crc32c(*crc, buf, n);
+		n = min_t(u64, n, sizeof(block));
+		memcpy_fromio(block, from.vaddr_iomem, n);
+		*crc = crc32c(*crc, block, n);
 	}
 	return 0;
 }
 
-/* Locked instructions work on a BAR as on RAM; nothing here depends on which it is. */
-static atomic64_t *vrnic_resolve_atomic(struct device *dev, const struct vrnic_place *dst,
-					dma_addr_t *fault)
+static u64 vrnic_io_fetch_add(u64 __iomem *io, u64 add)
+{
+	u64 old;
+
+	guard(spinlock)(&vrnic_io_atomic_lock);
+	old = readq(io);
+	writeq(old + add, io);
+	return old;
+}
+
+static u64 vrnic_io_compare_swap(u64 __iomem *io, u64 compare, u64 swap)
+{
+	u64 old;
+
+	guard(spinlock)(&vrnic_io_atomic_lock);
+	old = readq(io);
+	if (old == compare)
+		writeq(swap, io);
+	return old;
+}
+
+static int vrnic_cpu_fetch_add(struct vrnic_device *vdev, const struct vrnic_place *dst,
+			       u64 add, u64 *old, struct vrnic_dma_fault *fault)
 {
 	struct iosys_map to;
 
-	if (vrnic_resolve(dev, dst->map, dst->pos, sizeof(u64), &to, fault) < sizeof(u64))
-		return NULL;
-	return to.is_iomem ? (atomic64_t __force *)to.vaddr_iomem : to.vaddr;
-}
-
-static int vrnic_cpu_fetch_add(struct device *dev, const struct vrnic_place *dst, u64 add,
-			       u64 *old, dma_addr_t *fault)
-{
-	atomic64_t *v = vrnic_resolve_atomic(dev, dst, fault);
-
-	if (!v)
+	if (vrnic_resolve(vdev, dst, 0, sizeof(u64), true, &to, fault) < sizeof(u64))
 		return -EFAULT;
-	*old = atomic64_fetch_add(add, v);
+	*old = to.is_iomem ? vrnic_io_fetch_add(to.vaddr_iomem, add) :
+			     atomic64_fetch_add(add, (atomic64_t *)to.vaddr);
+	vrnic_flush(&to);
 	return 0;
 }
 
-static int vrnic_cpu_compare_swap(struct device *dev, const struct vrnic_place *dst,
-				  u64 compare, u64 swap, u64 *old, dma_addr_t *fault)
+static int vrnic_cpu_compare_swap(struct vrnic_device *vdev, const struct vrnic_place *dst,
+				  u64 compare, u64 swap, u64 *old,
+				  struct vrnic_dma_fault *fault)
 {
-	atomic64_t *v = vrnic_resolve_atomic(dev, dst, fault);
+	struct iosys_map to;
 
-	if (!v)
+	if (vrnic_resolve(vdev, dst, 0, sizeof(u64), true, &to, fault) < sizeof(u64))
 		return -EFAULT;
-	*old = atomic64_cmpxchg(v, compare, swap);
+	*old = to.is_iomem ? vrnic_io_compare_swap(to.vaddr_iomem, compare, swap) :
+			     atomic64_cmpxchg((atomic64_t *)to.vaddr, compare, swap);
+	vrnic_flush(&to);
 	return 0;
 }
 

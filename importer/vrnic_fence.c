@@ -7,10 +7,16 @@
 
 #include "dma_fence.h"
 #include "vrnic_fence.h"
+#include "vrnic_queue.h"
 
+/**
+ * struct vrnic_fence - a fence of a queue
+ */
 struct vrnic_fence {
+	/** @base: The fence; first, so that it is freed with it. */
 	struct dma_fence base;
-	spinlock_t lock;
+	/** @lock: For kernels whose fences have none of their own. */
+	spinlock_t lock;	/* for @base on kernels whose fences bring none */
 };
 
 static const char *vrnic_fence_driver_name(struct dma_fence *fence)
@@ -30,20 +36,22 @@ static const struct dma_fence_ops vrnic_fence_ops = {
 
 /**
  * vrnic_fence_create() - make a fence
- * @context: its timeline
- * @seqno: point on it
+ * @wq: the queue whose work it covers; a queue's fences signal in order
  *
  * Whoever publishes it signals it before doing anything that may wait.
  *
  * Return: the fence, or NULL.
  */
-struct dma_fence *vrnic_fence_create(u64 context, u64 seqno)
+struct dma_fence *vrnic_fence_create(struct vrnic_wq *wq)
 {
+	struct vrnic_context *ctx = wq->ctx;
 	struct vrnic_fence *fence;
 
 	fence = kzalloc(sizeof(*fence), GFP_KERNEL);
 	if (!fence)
 		return NULL;
-	compat_dma_fence_init(&fence->base, &vrnic_fence_ops, &fence->lock, context, seqno);
+	compat_dma_fence_init(&fence->base, &vrnic_fence_ops, &fence->lock,
+			      ctx->fence_context + wq->handle,
+			      atomic64_inc_return(&ctx->fence_seqno));
 	return &fence->base;
 }

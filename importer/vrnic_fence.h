@@ -2,10 +2,9 @@
 #ifndef VRNIC_FENCE_H
 #define VRNIC_FENCE_H
 
-#include <linux/types.h>
-
 struct dma_fence;
+struct vrnic_wq;
 
-struct dma_fence *vrnic_fence_create(u64 context, u64 seqno);
+struct dma_fence *vrnic_fence_create(struct vrnic_wq *wq);
 
 #endif /* VRNIC_FENCE_H */

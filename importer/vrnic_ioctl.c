@@ -49,7 +49,9 @@ static long vrnic_query(struct vrnic_context *ctx, void *data)
 	};
 	if (dev_is_pci(vdev->dev))
 		arg->flags |= VRNIC_QUERY_PCI;
-	if (device_iommu_mapped(vdev->dev))
+	if (vdev->edu)
+		arg->flags |= VRNIC_QUERY_EDU;
+	if (vrnic_bus_is_translated(vdev->dev))
 		arg->flags |= VRNIC_QUERY_IOMMU;
 	if (compat_dma_buf_is_dynamic_kernel())
 		arg->flags |= VRNIC_QUERY_DYNAMIC;
@@ -168,16 +170,25 @@ static long vrnic_query_mr(struct vrnic_context *ctx, void *data)
 	return 0;
 }
 
+static const struct vrnic_engine_ops *vrnic_get_engine(struct vrnic_device *vdev, u32 engine)
+{
+	if (engine == VRNIC_ENGINE_CPU)
+		return &vrnic_engine_cpu;
+	return vdev->edu ? &vrnic_engine_edu : NULL;
+}
+
 static long vrnic_create_queue(struct vrnic_context *ctx, void *data)
 {
 	struct vrnic_create_queue *arg = data;
+	const struct vrnic_engine_ops *engine;
 	struct eventfd_ctx *eventfd = NULL;
 	struct vrnic_wq *wq;
 
 	if (arg->flags || arg->pad || !arg->depth || arg->depth > vrnic_max_depth ||
 	    arg->engine > VRNIC_ENGINE_EDU || arg->eventfd < -1)
 		return -EINVAL;
-	if (arg->engine != VRNIC_ENGINE_CPU)
+	engine = vrnic_get_engine(ctx->vdev, arg->engine);
+	if (!engine)
 		return -EOPNOTSUPP;
 	if (arg->eventfd >= 0) {
 		eventfd = eventfd_ctx_fdget(arg->eventfd);
@@ -185,7 +196,7 @@ static long vrnic_create_queue(struct vrnic_context *ctx, void *data)
 			return PTR_ERR(eventfd);
 	}
 
-	wq = vrnic_wq_create(ctx, &vrnic_engine_cpu, arg->depth, eventfd);
+	wq = vrnic_wq_create(ctx, engine, arg->depth, eventfd);
 	if (IS_ERR(wq)) {
 		if (eventfd)
 			eventfd_ctx_put(eventfd);
@@ -207,15 +218,16 @@ static long vrnic_reset_queue(struct vrnic_context *ctx, void *data)
 {
 	struct vrnic_queue *arg = data;
 	struct vrnic_wq *wq;
+	long ret;
 
 	if (arg->pad)
 		return -EINVAL;
 	wq = vrnic_wq_get(ctx, arg->handle);
 	if (!wq)
 		return -ENOENT;
-	vrnic_wq_reset(wq);
+	ret = vrnic_wq_reset(wq);
 	vrnic_wq_put(wq);
-	return 0;
+	return ret;
 }
 
 static bool vrnic_wr_is_valid(const struct vrnic_wr *wr)
@@ -232,21 +244,39 @@ static bool vrnic_wr_is_valid(const struct vrnic_wr *wr)
 	case VRNIC_OP_COMPARE_SWAP:
 		return wr->num_sge == 1 && !wr->remote_length;
 	case VRNIC_OP_FILL:
-		return !wr->num_sge && wr->remote_length && !wr->swap;
+		return !wr->num_sge && !wr->sge && wr->remote_length && !wr->swap;
 	case VRNIC_OP_CRC32C:
-		return !wr->num_sge && wr->remote_length && !wr->swap &&
+		return !wr->num_sge && !wr->sge && wr->remote_length && !wr->swap &&
 		       wr->operand <= U32_MAX;
 	default:
 		return false;
 	}
 }
 
-static struct vrnic_work *vrnic_copy_work(const struct vrnic_wr *wr)
+static bool vrnic_engine_has(const struct vrnic_engine_ops *engine, u32 opcode)
+{
+	switch (opcode) {
+	case VRNIC_OP_FETCH_ADD:
+		return engine->fetch_add;
+	case VRNIC_OP_COMPARE_SWAP:
+		return engine->compare_swap;
+	case VRNIC_OP_FILL:
+		return engine->fill;
+	case VRNIC_OP_CRC32C:
+		return engine->crc32c;
+	default:
+		return engine->copy;
+	}
+}
+
+static struct vrnic_work *vrnic_copy_work(struct vrnic_wq *wq, const struct vrnic_wr *wr)
 {
 	struct vrnic_work *work;
 
 	if (!vrnic_wr_is_valid(wr))
 		return ERR_PTR(-EINVAL);
+	if (!vrnic_engine_has(wq->engine, wr->opcode))
+		return ERR_PTR(-EOPNOTSUPP);
 
 	work = kmalloc(struct_size(work, sge, wr->num_sge), GFP_KERNEL_ACCOUNT);
 	if (!work)
@@ -260,13 +290,14 @@ static struct vrnic_work *vrnic_copy_work(const struct vrnic_wr *wr)
 	return work;
 }
 
-static long vrnic_copy_works(const struct vrnic_wr *wrs, u32 count, struct list_head *works)
+static long vrnic_copy_works(struct vrnic_wq *wq, const struct vrnic_wr *wrs, u32 count,
+			     struct list_head *works)
 {
 	struct vrnic_work *work;
 	u32 i;
 
 	for (i = 0; i < count; i++) {
-		work = vrnic_copy_work(&wrs[i]);
+		work = vrnic_copy_work(wq, &wrs[i]);
 		if (IS_ERR(work))
 			return PTR_ERR(work);
 		list_add_tail(&work->link, works);
@@ -293,7 +324,7 @@ static long vrnic_post(struct vrnic_context *ctx, void *data)
 		ret = PTR_ERR(wrs);
 		goto out_put;
 	}
-	ret = vrnic_copy_works(wrs, arg->count, &works);
+	ret = vrnic_copy_works(wq, wrs, arg->count, &works);
 	kvfree(wrs);
 	if (!ret)
 		ret = vrnic_wq_post(wq, &works, arg->count);
@@ -312,11 +343,13 @@ static long vrnic_wait_completion(struct vrnic_wq *wq, s64 timeout_ns)
 		return 0;
 	ret = wait_event_interruptible_hrtimeout(wq->ctx->completed,
 						 vrnic_wq_has_completions(wq) ||
-						 READ_ONCE(vdev->gone) || READ_ONCE(wq->dead),
+						 vrnic_wq_is_stopping(wq),
 						 timeout_ns < 0 ? KTIME_MAX :
 						 ns_to_ktime(timeout_ns));
-	if (READ_ONCE(vdev->gone) || READ_ONCE(wq->dead))
+	if (READ_ONCE(vdev->gone))
 		return -ENODEV;
+	if (READ_ONCE(wq->dead))
+		return -ENOENT;
 	/* A call with a time limit must not be restarted with all of it. */
 	if (ret == -ERESTARTSYS)
 		return timeout_ns < 0 ? ret : -EINTR;
@@ -377,7 +410,18 @@ union vrnic_argument {
 	struct vrnic_query query;
 	struct vrnic_query_mr query_mr;
 	struct vrnic_reg_mr reg_mr;
+	struct vrnic_create_queue create_queue;
 };
+
+/* The caller will not learn the handle: what it names must not stay. */
+static void vrnic_undo(struct vrnic_context *ctx, unsigned int cmd,
+		       const union vrnic_argument *arg)
+{
+	if (cmd == VRNIC_IOC_REG_MR)
+		vrnic_mr_dereg(ctx, arg->reg_mr.handle);
+	else if (cmd == VRNIC_IOC_CREATE_QUEUE)
+		vrnic_wq_destroy(ctx, arg->create_queue.handle);
+}
 
 static long vrnic_call(struct vrnic_context *ctx, const struct vrnic_ioctl *ioctl,
 		       unsigned long user)
@@ -390,8 +434,10 @@ static long vrnic_call(struct vrnic_context *ctx, const struct vrnic_ioctl *ioct
 		return -EFAULT;
 	ret = ioctl->fn(ctx, &arg);
 	if (!ret && _IOC_DIR(ioctl->cmd) & _IOC_READ &&
-	    copy_to_user((void __user *)user, &arg, size))
+	    copy_to_user((void __user *)user, &arg, size)) {
+		vrnic_undo(ctx, ioctl->cmd, &arg);
 		ret = -EFAULT;
+	}
 	return ret;
 }
 

@@ -16,7 +16,6 @@
 #define VRNIC_KEY_INDEX_SHIFT	20
 #define VRNIC_KEY_RANDOM_SHIFT	8
 #define VRNIC_KEY_RANDOM_MASK	GENMASK(11, 0)
-#define VRNIC_MAX_INDEX		GENMASK(11, 0)
 
 static u32 vrnic_make_key(u32 index)
 {
@@ -56,7 +55,7 @@ int vrnic_mapping_set(struct vrnic_mapping *map, struct device *dev, struct sg_t
 		return -ENOMEM;
 
 	for_each_sgtable_dma_sg(sgt, sg, i) {
-		ret = vrnic_bus_open(&map->view, dev, sg_dma_address(sg), sg_dma_len(sg));
+		ret = vrnic_bus_open(&map->view, dev, sg_dma_address(sg));
 		if (ret) {
 			vrnic_mapping_clear(map);
 			return ret;
@@ -101,21 +100,19 @@ static void vrnic_mr_uncharge(struct vrnic_mr *mr)
 	mmdrop(mr->locked_mm);
 }
 
-static void vrnic_mr_free(struct kref *ref)
+static void vrnic_mr_idle(struct kref *ref)
 {
-	struct vrnic_mr *mr = container_of(ref, struct vrnic_mr, ref);
-
-	kfree(mr);
+	complete(&container_of(ref, struct vrnic_mr, ref)->idle);
 }
 
 void vrnic_mr_put(struct vrnic_mr *mr)
 {
-	kref_put(&mr->ref, vrnic_mr_free);
+	kref_put(&mr->ref, vrnic_mr_idle);
 }
 
 /*
- * Ends a region: from here on no access starts, none is under way, and all that it
- * held is given back. Work that still has a reference finds it dead.
+ * Ends a region: no access starts any more, work that is under way finds it dead
+ * before its next chunk, and when all have let go, all that it held is given back.
  */
 static void vrnic_mr_end(struct vrnic_mr *mr)
 {
@@ -123,13 +120,16 @@ static void vrnic_mr_end(struct vrnic_mr *mr)
 	mr->dead = true;
 	up_write(&mr->access);
 
+	vrnic_mr_put(mr);
+	wait_for_completion(&mr->idle);
+
 	if (mr->umem)
 		vrnic_umem_release(mr);
 	if (mr->dmabuf)
 		vrnic_dma_buf_release(mr);
 	vrnic_mr_uncharge(mr);
 	atomic_dec(&mr->ctx->vdev->mrs);
-	vrnic_mr_put(mr);
+	kfree(mr);
 }
 
 static struct vrnic_mr *vrnic_mr_alloc(struct vrnic_context *ctx,
@@ -142,6 +142,7 @@ static struct vrnic_mr *vrnic_mr_alloc(struct vrnic_context *ctx,
 		return NULL;
 
 	kref_init(&mr->ref);
+	init_completion(&mr->idle);
 	init_rwsem(&mr->access);
 	mr->ctx = ctx;
 	mr->attr = *attr;
@@ -153,12 +154,12 @@ static struct vrnic_mr *vrnic_mr_alloc(struct vrnic_context *ctx,
 static int vrnic_mr_publish(struct vrnic_mr *mr)
 {
 	struct vrnic_context *ctx = mr->ctx;
-	u32 max = min_t(u32, vrnic_max_mrs, VRNIC_MAX_INDEX);
 	int ret;
 
 	mutex_lock(&ctx->lock);
-	ret = xa_alloc(&ctx->mrs, &mr->handle, NULL, XA_LIMIT(1, max), GFP_KERNEL_ACCOUNT);
-	if (!ret) {
+	ret = xa_alloc_cyclic(&ctx->mrs, &mr->handle, NULL, XA_LIMIT(1, vrnic_max_mrs),
+			      &ctx->next_mr, GFP_KERNEL_ACCOUNT);
+	if (ret >= 0) {
 		mr->lkey = vrnic_make_key(mr->handle);
 		do {
 			mr->rkey = vrnic_make_key(mr->handle);
@@ -167,7 +168,9 @@ static int vrnic_mr_publish(struct vrnic_mr *mr)
 		xa_store(&ctx->mrs, mr->handle, mr, GFP_KERNEL_ACCOUNT);
 	}
 	mutex_unlock(&ctx->lock);
-	return ret == -EBUSY ? -ENOSPC : ret;
+	if (ret < 0)
+		return ret == -EBUSY ? -ENOSPC : ret;
+	return 0;
 }
 
 /**

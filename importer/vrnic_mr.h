@@ -2,6 +2,7 @@
 #ifndef VRNIC_MR_H
 #define VRNIC_MR_H
 
+#include <linux/completion.h>
 #include <linux/kref.h>
 #include <linux/rwsem.h>
 #include <linux/workqueue.h>
@@ -58,11 +59,14 @@ struct vrnic_mr_attr {
  * struct vrnic_mr - a memory region
  *
  * Locks, outermost first: the dma-buf's reservation, then @access. Whoever holds
- * @access takes no reservation, allocates nothing and does not fault.
+ * @access takes no reservation, allocates nothing and does not fault; holding it
+ * for reading, one only ever tries to get that of another region.
  */
 struct vrnic_mr {
 	/** @ref: One for the context, one for each piece of work that uses it. */
 	struct kref ref;
+	/** @idle: Completed with the last reference; the region ends after that. */
+	struct completion idle;
 	/** @ctx: The context that it belongs to. */
 	struct vrnic_context *ctx;
 	/** @handle: Index in &vrnic_context.mrs. */
@@ -95,19 +99,18 @@ struct vrnic_mr {
 	struct sg_table *sgt;
 	/** @pinned: Holds a pin; reservation. */
 	bool pinned;
-	/** @stale: Notified while fenced work goes on; reservation. */
+	/** @stale: Notified, but not unmapped yet; reservation. */
 	bool stale;
 	/** @inode: Of the dma-buf. */
 	unsigned long inode;
-	/** @follow: Unmaps or maps again what the notification left to do. */
-	struct delayed_work follow;
-	/** @fence_context: Timeline of fenced work. */
-	u64 fence_context;
-	/** @fence_seqno: Last point on it. */
-	atomic64_t fence_seqno;
-	/** @prefetch: @follow is to map the region. */
-	bool prefetch;
-	/** @late_addr: Where misbehaviour writes after the notification. */
+	/** @unmap_work: Gives back what the notification could not. */
+	struct delayed_work unmap_work;
+	/** @map_work: Maps ahead of use. */
+	struct work_struct map_work;
+
+	/** @late_work: Writes after the notification, when asked to misbehave. */
+	struct delayed_work late_work;
+	/** @late_addr: Where. */
 	dma_addr_t late_addr;
 
 	/** @umem: User memory, NULL for a dma-buf. */
@@ -127,9 +130,10 @@ struct vrnic_mr {
 #define vrnic_count(mr, what, n)					\
 do {									\
 	struct vrnic_mr *__mr = (mr);					\
+	s64 __n = (n);							\
 									\
-	atomic64_add(n, &__mr->stats.what);				\
-	atomic64_add(n, &__mr->ctx->vdev->stats.what);			\
+	atomic64_add(__n, &__mr->stats.what);				\
+	atomic64_add(__n, &__mr->ctx->vdev->stats.what);		\
 } while (0)
 
 struct vrnic_mr *vrnic_mr_reg_dma_buf(struct vrnic_context *ctx, struct dma_buf *dmabuf,
@@ -144,16 +148,39 @@ void vrnic_mr_put(struct vrnic_mr *mr);
 int vrnic_mr_charge(struct vrnic_mr *mr, u64 bytes);
 void vrnic_mr_query(struct vrnic_mr *mr, struct vrnic_query_mr *out);
 
+static inline bool vrnic_mr_is_writable(const struct vrnic_mr *mr)
+{
+	return mr->attr.access & (VRNIC_ACCESS_LOCAL_WRITE | VRNIC_ACCESS_REMOTE_WRITE |
+				  VRNIC_ACCESS_REMOTE_ATOMIC);
+}
+
+/* Has one mapping for all accesses to come, or another after each notification. */
+static inline bool vrnic_mr_is_dynamic(const struct vrnic_mr *mr)
+{
+	return mr->dmabuf && mr->attr.mode <= VRNIC_MR_FENCED;
+}
+
+static inline bool vrnic_mr_is_fenced(const struct vrnic_mr *mr)
+{
+	return mr->dmabuf && mr->attr.mode == VRNIC_MR_FENCED;
+}
+
 int vrnic_mapping_set(struct vrnic_mapping *map, struct device *dev, struct sg_table *sgt);
 void vrnic_mapping_clear(struct vrnic_mapping *map);
 
 /* vrnic_dma_buf.c */
 int vrnic_dma_buf_import(struct vrnic_mr *mr);
 void vrnic_dma_buf_release(struct vrnic_mr *mr);
-int vrnic_dma_buf_fault(struct vrnic_mr *mr);
 int vrnic_dma_buf_prefetch(struct vrnic_mr *mr);
 void vrnic_dma_buf_prefetch_later(struct vrnic_mr *mr);
-int vrnic_dma_buf_ensure_locked(struct vrnic_mr *mr);
+int vrnic_dma_buf_ensure_locked(struct vrnic_mr *mr, bool intr);
+void vrnic_dma_buf_stop_access(struct vrnic_mr *mr);
+void vrnic_dma_buf_unmap_locked(struct vrnic_mr *mr);
+
+/* vrnic_misbehave.c */
+void vrnic_misbehave_init(struct vrnic_mr *mr);
+void vrnic_misbehave_fini(struct vrnic_mr *mr);
+bool vrnic_misbehave_invalidate(struct vrnic_mr *mr);
 
 /* vrnic_umem.c */
 int vrnic_umem_pin(struct vrnic_mr *mr, u64 addr);
@@ -161,8 +188,8 @@ void vrnic_umem_release(struct vrnic_mr *mr);
 
 /* vrnic_check.c */
 void vrnic_violation(struct vrnic_mr *mr, u32 what);
-void vrnic_check_table(struct vrnic_mr *mr, struct sg_table *sgt);
-void vrnic_check_locked(struct vrnic_mr *mr);
-void vrnic_check_place(struct vrnic_mr *mr);
+int vrnic_check_table(struct vrnic_mr *mr, struct sg_table *sgt);
+bool vrnic_check_locked(struct vrnic_mr *mr);
+u32 vrnic_check_place_of(struct vrnic_mr *mr);
 
 #endif /* VRNIC_MR_H */

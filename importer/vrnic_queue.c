@@ -38,7 +38,7 @@ static struct vrnic_work *vrnic_wq_next(struct vrnic_wq *wq, bool *flush)
 	work = list_first_entry_or_null(&wq->pending, struct vrnic_work, link);
 	if (work)
 		list_del(&work->link);
-	*flush = wq->error || wq->dead;
+	*flush = wq->error || vrnic_wq_is_stopping(wq);
 	spin_unlock(&wq->lock);
 	return work;
 }
@@ -92,20 +92,23 @@ void vrnic_works_free(struct list_head *works)
  * @count: their number
  *
  * Return: 0; -ENOSPC when there is no room for all; -EPIPE in the error state;
- * -ENODEV when the queue is being destroyed.
+ * -ENOENT when the queue is being destroyed.
  */
 int vrnic_wq_post(struct vrnic_wq *wq, struct list_head *works, u32 count)
 {
+	struct vrnic_work *work;
 	int ret = 0;
 
 	spin_lock(&wq->lock);
 	if (wq->dead)
-		ret = -ENODEV;
+		ret = -ENOENT;
 	else if (wq->error)
 		ret = -EPIPE;
 	else if (count > wq->depth - wq->used)
 		ret = -ENOSPC;
 	if (!ret) {
+		list_for_each_entry(work, works, link)
+			trace_vrnic_post(wq->handle, &work->wr);
 		wq->used += count;
 		list_splice_tail_init(works, &wq->pending);
 		queue_work(wq->ctx->vdev->wq, &wq->run);
@@ -159,21 +162,27 @@ bool vrnic_context_has_completions(struct vrnic_context *ctx)
  * vrnic_wq_reset() - leave the error state
  * @wq: the queue
  *
- * Returns when what was pending has been flushed. Completions stay to be polled.
+ * Waits until what was pending has been flushed. Completions stay to be polled. A
+ * queue that is in order is left alone.
+ *
+ * Return: 0 or -ERESTARTSYS.
  */
-void vrnic_wq_reset(struct vrnic_wq *wq)
+int vrnic_wq_reset(struct vrnic_wq *wq)
 {
-	spin_lock(&wq->lock);
-	wq->error = true;
-	spin_unlock(&wq->lock);
+	int ret;
 
-	do {
-		flush_work(&wq->run);
-	} while (!list_empty_careful(&wq->pending));
+	if (!READ_ONCE(wq->error))
+		return 0;
+	ret = wait_event_interruptible(wq->ctx->completed,
+				       READ_ONCE(wq->used) == READ_ONCE(wq->done) ||
+				       vrnic_wq_is_stopping(wq));
+	if (ret)
+		return ret;
 
 	spin_lock(&wq->lock);
 	wq->error = false;
 	spin_unlock(&wq->lock);
+	return 0;
 }
 
 static void vrnic_wq_free(struct kref *ref)
@@ -290,6 +299,7 @@ int vrnic_wq_destroy(struct vrnic_context *ctx, u32 handle)
 	spin_lock(&wq->lock);
 	wq->dead = true;
 	spin_unlock(&wq->lock);
+	wake_up_all(&wq->ctx->completed);
 	cancel_work_sync(&wq->run);
 	vrnic_works_free(&wq->pending);
 	vrnic_wq_put(wq);

@@ -70,9 +70,15 @@ void vrnic_wq_put(struct vrnic_wq *wq);
 int vrnic_wq_post(struct vrnic_wq *wq, struct list_head *works, u32 count);
 u32 vrnic_wq_reap(struct vrnic_wq *wq, struct vrnic_wc *wcs, u32 count);
 bool vrnic_wq_has_completions(struct vrnic_wq *wq);
-void vrnic_wq_reset(struct vrnic_wq *wq);
+int vrnic_wq_reset(struct vrnic_wq *wq);
 bool vrnic_context_has_completions(struct vrnic_context *ctx);
 void vrnic_works_free(struct list_head *works);
+
+/* Nothing more of it is to be started, and what runs is to end early. */
+static inline bool vrnic_wq_is_stopping(const struct vrnic_wq *wq)
+{
+	return READ_ONCE(wq->dead) || READ_ONCE(wq->ctx->vdev->gone);
+}
 
 /* vrnic_exec.c */
 void vrnic_exec(struct vrnic_wq *wq, const struct vrnic_work *work, struct vrnic_wc *wc);

@@ -48,6 +48,25 @@ DEFINE_EVENT(vrnic_mr, vrnic_dma_fault, TP_PROTO(struct vrnic_mr *mr, u64 value)
 DEFINE_EVENT(vrnic_mr, vrnic_violation, TP_PROTO(struct vrnic_mr *mr, u64 value),
 	     TP_ARGS(mr, value));
 
+TRACE_EVENT(vrnic_post,
+	TP_PROTO(u32 queue, const struct vrnic_wr *wr),
+	TP_ARGS(queue, wr),
+	TP_STRUCT__entry(
+		__field(u32, queue)
+		__field(u64, wr_id)
+		__field(u32, opcode)
+		__field(u64, remote_addr)
+	),
+	TP_fast_assign(
+		__entry->queue = queue;
+		__entry->wr_id = wr->wr_id;
+		__entry->opcode = wr->opcode;
+		__entry->remote_addr = wr->remote_addr;
+	),
+	TP_printk("queue=%u wr_id=%#llx opcode=%u remote_addr=%#llx", __entry->queue,
+		  __entry->wr_id, __entry->opcode, __entry->remote_addr)
+);
+
 TRACE_EVENT(vrnic_complete,
 	TP_PROTO(u32 queue, const struct vrnic_wc *wc),
 	TP_ARGS(queue, wc),

@@ -88,9 +88,7 @@ int vrnic_umem_pin(struct vrnic_mr *mr, u64 addr)
 	if (!umem)
 		return -ENOMEM;
 	mr->umem = umem;
-	umem->writable = mr->attr.access & (VRNIC_ACCESS_LOCAL_WRITE |
-					    VRNIC_ACCESS_REMOTE_WRITE |
-					    VRNIC_ACCESS_REMOTE_ATOMIC);
+	umem->writable = vrnic_mr_is_writable(mr);
 	umem->dir = umem->writable ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
 
 	ret = vrnic_mr_charge(mr, size);

@@ -290,6 +290,35 @@ void vrnic_misbehave(const char *how)
 	igt_assert_eq(__debugfs_write("/sys/kernel/debug/vrnic0/misbehave", how), 0);
 }
 
+static void *mover_run(void *arg)
+{
+	struct mover *m = arg;
+
+	while (!m->stop && !m->error) {
+		m->error = __vvram_move(m->fd, m->handle, m->moves % 2 ? VRAM : SYSTEM);
+		if (m->error == -EBUSY && m->may_be_busy)
+			m->error = 0;
+		m->moves++;
+	}
+	return NULL;
+}
+
+void mover_start(struct mover *m, int fd, uint32_t handle)
+{
+	*m = (struct mover) {
+		.fd = fd, .handle = handle,
+		.may_be_busy = !(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC),
+	};
+	igt_assert_eq(pthread_create(&m->thread, NULL, mover_run, m), 0);
+}
+
+void mover_stop(struct mover *m)
+{
+	m->stop = true;
+	pthread_join(m->thread, NULL);
+	igt_assert_eq(m->error, 0);
+}
+
 static uint64_t pattern_word(uint64_t i, uint64_t seed)
 {
 	return (i ^ seed << 32) * 0x9e3779b97f4a7c15ULL + seed;

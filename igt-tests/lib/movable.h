@@ -8,6 +8,8 @@
 #ifndef MOVABLE_H
 #define MOVABLE_H
 
+#include <pthread.h>
+
 #include "igt.h"
 #include "vrnic.h"
 #include "vvram_drm.h"
@@ -71,6 +73,21 @@ int __debugfs_write(const char *path, const char *text);
 void vrnic_misbehave(const char *how);
 char *read_file(const char *path);
 char *vvram_debugfs(int fd, const char *name);
+
+/* A thread that moves a buffer back and forth until it is stopped. */
+struct mover {
+	int fd;
+	uint32_t handle;
+	/* A kernel that pins mapped buffers refuses moves; that is no error then. */
+	bool may_be_busy;
+	volatile bool stop;
+	int moves;
+	int error;
+	pthread_t thread;
+};
+
+void mover_start(struct mover *m, int fd, uint32_t handle);
+void mover_stop(struct mover *m);
 
 /* A pattern that tells place and seed of each 8 bytes. */
 void pattern_fill(void *p, uint64_t size, uint64_t seed);

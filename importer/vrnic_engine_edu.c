@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The hardware engine: the DMA engine of QEMU's edu function.
+ *
+ * It moves bytes between memory and a small buffer of its own, so each copy is two
+ * transfers. It masters the bus with the addresses that it is given, right or
+ * wrong; what becomes of them is up to the bus and the IOMMU.
+ *
+ * The registers are those of docs/specs/edu in QEMU's source.
+ */
+
+#include <linux/completion.h>
+#include <linux/dma-mapping.h>
+#include <linux/interrupt.h>
+#include <linux/io.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/minmax.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/random.h>
+
+#include "vrnic_edu.h"
+#include "vrnic_engine.h"
+#include "vrnic_mr.h"
+
+#define EDU_IRQ_STATUS		0x24
+#define EDU_IRQ_ACK		0x64
+#define EDU_DMA_SRC		0x80
+#define EDU_DMA_DST		0x88
+#define EDU_DMA_COUNT		0x90
+#define EDU_DMA_CMD		0x98
+#define EDU_DMA_START		BIT(0)
+#define EDU_DMA_TO_MEMORY	BIT(1)
+#define EDU_DMA_IRQ		BIT(2)
+#define EDU_DMA_DONE		0x100
+#define EDU_BUFFER		0x40000
+
+/* QEMU before 8.2.1 aborts on a transfer of the whole buffer. */
+#define EDU_MAX_TRANSFER	4088
+
+/* What the function addresses unless its dma_mask property says otherwise. */
+#define EDU_NARROW_MASK		DMA_BIT_MASK(28)
+
+/* A transfer takes a tenth of a second. */
+#define EDU_TIMEOUT		(5 * HZ)
+
+#define EDU_PROBE_BYTES		64
+
+/**
+ * struct vrnic_edu - the engine of one function
+ */
+struct vrnic_edu {
+	/** @pdev: The function. */
+	struct pci_dev *pdev;
+	/** @regs: BAR 0. */
+	void __iomem *regs;
+	/** @lock: Held by who uses the engine; before any region. */
+	struct mutex lock;
+	/** @done: A transfer has ended. */
+	struct completion done;
+	/** @broken: A transfer did not end; the function is off the bus since. */
+	bool broken;
+	/** @mask: Addresses that it reaches. */
+	u64 mask;
+	/** @bounce: Memory that it reaches in any case. */
+	void *bounce;
+	/** @bounce_addr: DMA address of @bounce. */
+	dma_addr_t bounce_addr;
+};
+
+static irqreturn_t vrnic_edu_irq(int irq, void *data)
+{
+	struct vrnic_edu *edu = data;
+	u32 status = readl(edu->regs + EDU_IRQ_STATUS);
+
+	if (!status || PCI_POSSIBLE_ERROR(status))
+		return IRQ_NONE;
+	writel(status, edu->regs + EDU_IRQ_ACK);
+	if (status & EDU_DMA_DONE)
+		complete(&edu->done);
+	return IRQ_HANDLED;
+}
+
+static int vrnic_edu_transfer(struct vrnic_edu *edu, dma_addr_t addr, u32 n, bool to_memory)
+{
+	lockdep_assert_held(&edu->lock);
+
+	if (edu->broken)
+		return -EIO;
+
+	reinit_completion(&edu->done);
+	writeq(to_memory ? EDU_BUFFER : addr, edu->regs + EDU_DMA_SRC);
+	writeq(to_memory ? addr : EDU_BUFFER, edu->regs + EDU_DMA_DST);
+	writeq(n, edu->regs + EDU_DMA_COUNT);
+	writeq(EDU_DMA_START | EDU_DMA_IRQ | (to_memory ? EDU_DMA_TO_MEMORY : 0),
+	       edu->regs + EDU_DMA_CMD);
+	if (wait_for_completion_timeout(&edu->done, EDU_TIMEOUT))
+		return 0;
+
+	/* Whatever it still has in hand must not reach memory once this returns. */
+	edu->broken = true;
+	pci_clear_master(edu->pdev);
+	pci_err(edu->pdev, "a DMA transfer did not end; the engine is not used any more\n");
+	return -EIO;
+}
+
+/* By the CPU, to or from the memory that the engine does reach. */
+static int vrnic_edu_bounce(struct vrnic_device *vdev, const struct vrnic_place *place,
+			    u64 done, u32 n, bool to_memory, struct vrnic_dma_fault *fault)
+{
+	u8 *bounce = vdev->edu->bounce;
+	struct iosys_map map;
+	u64 len;
+
+	for (; n; n -= len, done += len, bounce += len) {
+		len = vrnic_resolve(vdev, place, done, n, to_memory, &map, fault);
+		if (!len)
+			return -EFAULT;
+		if (to_memory)
+			iosys_map_memcpy_to(&map, 0, bounce, len);
+		else
+			iosys_map_memcpy_from(bounce, &map, 0, len);
+	}
+	return 0;
+}
+
+static dma_addr_t vrnic_edu_addr(const struct vrnic_place *place, u64 done, u32 *n)
+{
+	const struct vrnic_segment *seg = vrnic_find_segment(place->map, place->pos + done);
+	u64 within = place->pos + done - seg->start;
+
+	*n = min_t(u64, *n, seg->len - within);
+	return seg->addr + within;
+}
+
+static int vrnic_edu_move(struct vrnic_device *vdev, const struct vrnic_place *place, u64 done,
+			  dma_addr_t addr, u32 n, bool to_memory, struct vrnic_dma_fault *fault)
+{
+	struct vrnic_edu *edu = vdev->edu;
+	int ret;
+
+	if (addr + n - 1 <= edu->mask)
+		return vrnic_edu_transfer(edu, addr, n, to_memory);
+
+	if (to_memory) {
+		ret = vrnic_edu_transfer(edu, edu->bounce_addr, n, true);
+		return ret ? ret : vrnic_edu_bounce(vdev, place, done, n, true, fault);
+	}
+	ret = vrnic_edu_bounce(vdev, place, done, n, false, fault);
+	return ret ? ret : vrnic_edu_transfer(edu, edu->bounce_addr, n, false);
+}
+
+static int vrnic_edu_copy(struct vrnic_device *vdev, const struct vrnic_place *dst,
+			  const struct vrnic_place *src, u64 len,
+			  struct vrnic_dma_fault *fault)
+{
+	dma_addr_t from, to;
+	u64 done;
+	int ret;
+	u32 n;
+
+	for (done = 0; done < len; done += n) {
+		n = len - done;
+		from = vrnic_edu_addr(src, done, &n);
+		to = vrnic_edu_addr(dst, done, &n);
+		ret = vrnic_edu_move(vdev, src, done, from, n, false, fault);
+		if (!ret)
+			ret = vrnic_edu_move(vdev, dst, done, to, n, true, fault);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static void vrnic_edu_get(struct vrnic_device *vdev)
+{
+	mutex_lock(&vdev->edu->lock);
+}
+
+static void vrnic_edu_put(struct vrnic_device *vdev)
+{
+	mutex_unlock(&vdev->edu->lock);
+}
+
+const struct vrnic_engine_ops vrnic_engine_edu = {
+	.max_chunk = EDU_MAX_TRANSFER,
+	.get = vrnic_edu_get,
+	.put = vrnic_edu_put,
+	.copy = vrnic_edu_copy,
+};
+
+/* Bytes from the given address, through the engine, arrive in the bounce memory. */
+static bool vrnic_edu_reaches(struct vrnic_edu *edu, const u8 *bytes, dma_addr_t addr)
+{
+	int ret;
+
+	memset(edu->bounce, 0, EDU_PROBE_BYTES);
+	mutex_lock(&edu->lock);
+	ret = vrnic_edu_transfer(edu, addr, EDU_PROBE_BYTES, false);
+	if (!ret)
+		ret = vrnic_edu_transfer(edu, edu->bounce_addr, EDU_PROBE_BYTES, true);
+	mutex_unlock(&edu->lock);
+	return !ret && !memcmp(edu->bounce, bytes, EDU_PROBE_BYTES);
+}
+
+/*
+ * The function does not tell its mask, and cuts off the address bits above it. So it
+ * is tried: one that reads right beyond the usual mask was given all bits.
+ */
+static void vrnic_edu_probe_mask(struct vrnic_edu *edu)
+{
+	struct device *dev = &edu->pdev->dev;
+	dma_addr_t addr;
+	u8 *bytes;
+
+	edu->mask = EDU_NARROW_MASK;
+	bytes = (u8 *)get_zeroed_page(GFP_KERNEL);
+	if (!bytes)
+		return;
+	get_random_bytes(bytes, EDU_PROBE_BYTES);
+	addr = dma_map_single(dev, bytes, PAGE_SIZE, DMA_TO_DEVICE);
+	if (!dma_mapping_error(dev, addr)) {
+		if (addr > EDU_NARROW_MASK && vrnic_edu_reaches(edu, bytes, addr))
+			edu->mask = DMA_BIT_MASK(64);
+		dma_unmap_single(dev, addr, PAGE_SIZE, DMA_TO_DEVICE);
+	}
+	free_page((unsigned long)bytes);
+}
+
+/**
+ * vrnic_edu_create() - bring up the engine of a function
+ * @pdev: the function, enabled, allowed to master the bus
+ *
+ * All that it takes is given back with the driver's other resources.
+ *
+ * Return: the engine, or an error pointer.
+ */
+struct vrnic_edu *vrnic_edu_create(struct pci_dev *pdev)
+{
+	struct vrnic_edu *edu;
+	int ret;
+
+	edu = devm_kzalloc(&pdev->dev, sizeof(*edu), GFP_KERNEL);
+	if (!edu)
+		return ERR_PTR(-ENOMEM);
+	edu->pdev = pdev;
+	init_completion(&edu->done);
+	ret = devm_mutex_init(&pdev->dev, &edu->lock);
+	if (ret)
+		return ERR_PTR(ret);
+
+	edu->regs = pcim_iomap_region(pdev, 0, "vrnic");
+	if (IS_ERR(edu->regs))
+		return ERR_CAST(edu->regs);
+
+	ret = dma_set_coherent_mask(&pdev->dev, EDU_NARROW_MASK);
+	if (ret)
+		return ERR_PTR(ret);
+	edu->bounce = dmam_alloc_coherent(&pdev->dev, PAGE_SIZE, &edu->bounce_addr, GFP_KERNEL);
+	if (!edu->bounce)
+		return ERR_PTR(-ENOMEM);
+
+	ret = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSI | PCI_IRQ_INTX);
+	if (ret < 0)
+		return ERR_PTR(ret);
+	ret = devm_request_irq(&pdev->dev, pci_irq_vector(pdev, 0), vrnic_edu_irq, IRQF_SHARED,
+			       "vrnic", edu);
+	if (ret)
+		return ERR_PTR(ret);
+
+	vrnic_edu_probe_mask(edu);
+	if (edu->broken)
+		return ERR_PTR(-EIO);
+	return edu;
+}
