@@ -212,9 +212,9 @@ static void vvram_copy_poison(struct vvram_copy_job *job)
 		return;
 
 	atomic64_inc(&vdev->chaos.stale_writes);
-	drm_notice(&vdev->drm,
-		   "stale write: dma-buf inode %lu was written at offset %#llx of its old %s after the move\n",
-		   job->inode, offset, job->src.segs ? "VRAM" : "pages");
+	drm_info(&vdev->drm,
+		 "stale write: dma-buf inode %lu was written at offset %#llx of its old %s after the move\n",
+		 job->inode, offset, job->src.segs ? "VRAM" : "pages");
 	vvram_poison_fill(job);
 }
 

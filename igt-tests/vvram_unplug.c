@@ -71,9 +71,10 @@ static void *mover_until_gone(void *arg)
 	uint32_t handle = *(uint32_t *)arg;
 	int i = 0, ret;
 
+	/* Where the core pins for importers, moves are refused until the very end. */
 	do {
 		ret = __vvram_move(fd, handle, i++ % 2 ? VRAM : SYSTEM);
-	} while (!ret);
+	} while (!ret || ret == -EBUSY);
 	return (void *)(intptr_t)ret;
 }
 
