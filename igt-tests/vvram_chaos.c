@@ -160,11 +160,15 @@ static void test_stale_writer(void)
 	vrnic_misbehave("none");
 	chaos_write(fd, "poison", "0");
 
+	/*
+	 * Without an IOMMU the write lands: in the poison, which is watched, or on a
+	 * slow machine still in the bytes that are about to be copied.
+	 */
 	if (iommu)
 		igt_assert_lt(faults, dma_faults());
 	else
-		igt_assert_lt(stale, chaos_read(fd, "stale_writes"));
-	pattern_check(r.s.p, r.s.size, 2);
+		igt_assert(stale < chaos_read(fd, "stale_writes") ||
+			   pattern_find_bad(r.s.p, r.s.size, 2, 1) >= 0);
 	free_rig(&r);
 }
 
