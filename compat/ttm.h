@@ -3,8 +3,12 @@
 #define COMPAT_TTM_H
 
 #include <drm/drm_drv.h>
+#ifdef HAVE_TTM_BO_SHRINK
+#include <drm/ttm/ttm_backup.h>
+#endif
 #include <drm/ttm/ttm_bo.h>
 #include <drm/ttm/ttm_device.h>
+#include <drm/ttm/ttm_pool.h>
 #include <drm/ttm/ttm_resource.h>
 #include <drm/ttm/ttm_tt.h>
 
@@ -23,6 +27,100 @@ static inline int ttm_bo_populate(struct ttm_buffer_object *bo,
 	return bo->ttm ? ttm_tt_populate(bo->bdev, bo->ttm, ctx) : 0;
 }
 #endif
+
+/*
+ * Pages that go to swap one by one while memory is reclaimed, where TTM can do that.
+ * Such pages are not under TTM's own limit; elsewhere that limit alone swaps.
+ */
+#ifdef HAVE_TTM_BO_SHRINK
+#define COMPAT_TTM_TT_FLAGS	(TTM_TT_FLAG_EXTERNAL | TTM_TT_FLAG_EXTERNAL_MAPPABLE)
+
+static inline int compat_ttm_setup_backup(struct ttm_tt *tt)
+{
+	return ttm_tt_setup_backup(tt);
+}
+
+static inline bool compat_ttm_is_swapped(struct ttm_tt *tt)
+{
+	return ttm_tt_is_swapped(tt) || ttm_tt_is_backed_up(tt);
+}
+
+static inline int compat_ttm_pool_alloc(struct ttm_device *bdev, struct ttm_tt *tt,
+					struct ttm_operation_ctx *ctx)
+{
+	return ttm_tt_is_backed_up(tt) ? ttm_tt_restore(bdev, tt, ctx) :
+					 ttm_pool_alloc(&bdev->pool, tt, ctx);
+}
+
+static inline unsigned long compat_ttm_backup_pages(void)
+{
+	return ttm_backup_bytes_avail() >> PAGE_SHIFT;
+}
+#else
+#define COMPAT_TTM_TT_FLAGS	0
+
+static inline int compat_ttm_setup_backup(struct ttm_tt *tt)
+{
+	return 0;
+}
+
+static inline bool compat_ttm_is_swapped(struct ttm_tt *tt)
+{
+	return tt->page_flags & TTM_TT_FLAG_SWAPPED;
+}
+
+static inline int compat_ttm_pool_alloc(struct ttm_device *bdev, struct ttm_tt *tt,
+					struct ttm_operation_ctx *ctx)
+{
+	return ttm_pool_alloc(&bdev->pool, tt, ctx);
+}
+
+static inline unsigned long compat_ttm_backup_pages(void)
+{
+	return 0;
+}
+#endif
+
+/**
+ * compat_ttm_shrink() - back up the pages of buffers that are not in use
+ * @man: the manager of their placement
+ * @ctx: how to wait
+ * @may: tells whether a buffer may go
+ * @done: called for each one that went
+ * @enough: end when so many pages were freed
+ *
+ * Both functions are called with the buffer's reservation held. Does nothing on
+ * kernels that can not back up pages.
+ *
+ * Return: pages freed.
+ */
+static inline unsigned long
+compat_ttm_shrink(struct ttm_resource_manager *man, struct ttm_operation_ctx *ctx,
+		  bool (*may)(struct ttm_buffer_object *bo),
+		  void (*done)(struct ttm_buffer_object *bo), unsigned long enough)
+{
+	unsigned long freed = 0;
+#ifdef HAVE_TTM_BO_SHRINK
+	const struct ttm_bo_shrink_flags flags = { .allow_move = true };
+	struct ttm_lru_walk_arg arg = { .ctx = ctx, .trylock_only = true };
+	struct ttm_bo_lru_cursor cursor;
+	struct ttm_buffer_object *bo;
+	long ret;
+
+	ttm_bo_lru_for_each_reserved_guarded(&cursor, man, &arg, bo) {
+		if (!ttm_bo_shrink_suitable(bo, ctx) || !may(bo))
+			continue;
+		ret = ttm_bo_shrink(ctx, bo, flags);
+		if (ret <= 0)
+			continue;
+		done(bo);
+		freed += ret;
+		if (freed >= enough)
+			break;
+	}
+#endif
+	return freed;
+}
 
 /**
  * compat_ttm_device_init() - ttm_device_init() without any special pool

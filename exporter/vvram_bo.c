@@ -43,6 +43,7 @@ static void vvram_bo_destroy(struct ttm_buffer_object *tbo)
 	if (tbo->base.import_attach)
 		drm_prime_gem_destroy(&tbo->base, tbo->sg);
 	drm_gem_object_release(&tbo->base);
+	vvram_client_put(bo->creator);
 	kfree(bo);
 }
 
@@ -52,12 +53,12 @@ bool vvram_bo_is_ghost(struct ttm_buffer_object *tbo)
 }
 
 /**
- * vvram_tt_has_data() - tell whether there are bytes to carry along
- * @tt: pages of a buffer, may be NULL
+ * vvram_bo_is_swapped() - tell whether the bytes are in swap
+ * @bo: the buffer, its reservation held
  */
-bool vvram_tt_has_data(struct ttm_tt *tt)
+bool vvram_bo_is_swapped(struct vvram_bo *bo)
 {
-	return tt && (ttm_tt_is_populated(tt) || tt->page_flags & TTM_TT_FLAG_SWAPPED);
+	return bo->ttm.ttm && compat_ttm_is_swapped(bo->ttm.ttm);
 }
 
 static void vvram_gem_free(struct drm_gem_object *gem)
@@ -173,13 +174,13 @@ static struct ttm_place vvram_bo_place(struct vvram_bo *bo, u32 mem_type, u32 fl
  * @size: bytes, a multiple of the page size
  * @mem_type: TTM_PL_VRAM or TTM_PL_TT
  * @contiguous: one piece when in VRAM
- * @creator: &drm_file.client_id of the file that it is for
+ * @creator: whom it is for
  *
  * Return: the buffer with one reference, or an error pointer: -ENOSPC or -ENOMEM
  * when there can't be room.
  */
 struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_type,
-				 bool contiguous, u64 creator)
+				 bool contiguous, struct vvram_client *creator)
 {
 	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
 	struct ttm_placement placement = { .num_placement = 1 };
@@ -197,7 +198,7 @@ struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_ty
 		return ERR_PTR(-ENOMEM);
 	bo->ttm.base.funcs = &vvram_gem_funcs;
 	bo->contiguous = contiguous;
-	bo->creator = creator;
+	bo->creator = vvram_client_get(creator);
 	bo->home = mem_type;
 
 	place = vvram_bo_place(bo, mem_type, 0);

@@ -7,6 +7,7 @@
 #include <drm/ttm/ttm_bo.h>
 #include <drm/ttm/ttm_placement.h>
 
+#include "vvram_client.h"
 #include "vvram_drv.h"
 
 /**
@@ -17,8 +18,8 @@ struct vvram_bo {
 	struct ttm_buffer_object ttm;
 	/** @link: On &vvram_device.bos. */
 	struct list_head link;
-	/** @creator: &drm_file.client_id of the file that may revoke it. */
-	u64 creator;
+	/** @creator: Who may revoke it, and pays for its copies. */
+	struct vvram_client *creator;
 	/** @contiguous: One piece when in VRAM. */
 	bool contiguous;
 
@@ -65,11 +66,13 @@ static inline bool vvram_bo_is_imported(struct vvram_bo *bo)
 	return bo->ttm.type == ttm_bo_type_sg;
 }
 
-/* Pages that hold bytes of the buffer, here or in swap. */
+bool vvram_bo_is_swapped(struct vvram_bo *bo);
 bool vvram_tt_has_data(struct ttm_tt *tt);
+void vvram_tt_account(struct vvram_device *vdev, struct ttm_tt *tt, bool populated);
+void vvram_swap_notify(struct ttm_buffer_object *tbo);
 
 struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_type,
-				 bool contiguous, u64 creator);
+				 bool contiguous, struct vvram_client *creator);
 struct vvram_bo *vvram_bo_create_imported(struct vvram_device *vdev, u64 size,
 					  struct sg_table *sgt, struct dma_resv *resv);
 int vvram_bo_validate(struct vvram_bo *bo, u32 mem_type, struct ttm_operation_ctx *ctx);

@@ -24,6 +24,7 @@
 #include <drm/drm_print.h>
 
 #include "dma_fence.h"
+#include "vvram_client.h"
 #include "vvram_copy.h"
 #include "vvram_drv.h"
 #include "vvram_trace.h"
@@ -64,6 +65,8 @@ struct vvram_copy_job {
 	u64 size;
 	/** @inode: Of the dma-buf, for messages. */
 	unsigned long inode;
+	/** @client: Who pays for it. */
+	struct vvram_client *client;
 	/** @error: First error of any part. */
 	int error;
 	/** @dep: What the job waits for; dropped when it starts. */
@@ -233,6 +236,7 @@ static void vvram_copy_finish(struct vvram_copy_job *job)
 	trace_vvram_copy_end(job->inode, job->size, job->error);
 	vvram_segments_put(job->src.segs);
 	vvram_segments_put(job->dst.segs);
+	vvram_client_put(job->client);
 	if (job->error)
 		dma_fence_set_error(&job->base, job->error);
 	dma_fence_signal(&job->base);
@@ -245,6 +249,7 @@ static void vvram_copy_finish(struct vvram_copy_job *job)
 static void vvram_copy_part_run(struct vvram_copy_part *part)
 {
 	struct vvram_copy_job *job = part->job;
+	u64 start = ktime_get_ns();
 	int idx;
 
 	if (drm_dev_enter(&job->vdev->drm, &idx)) {
@@ -253,6 +258,8 @@ static void vvram_copy_part_run(struct vvram_copy_part *part)
 	} else {
 		WRITE_ONCE(job->error, -ENODEV);
 	}
+	if (job->client)
+		atomic64_add(ktime_get_ns() - start, &job->client->copy_ns);
 
 	if (atomic_dec_and_test(&job->parts_left))
 		vvram_copy_finish(job);
@@ -300,11 +307,19 @@ static void vvram_copy_place_get(struct vvram_copy_place *to,
 	to->pages = from->pages;
 }
 
+/**
+ * vvram_copy_capacity() - most parts of a copy that run side by side
+ */
+unsigned int vvram_copy_capacity(void)
+{
+	return min(num_online_cpus(), VVRAM_COPY_MAX_PARTS);
+}
+
 static struct vvram_copy_job *vvram_copy_job_alloc(struct vvram_device *vdev,
 						   const struct vvram_copy *copy)
 {
 	unsigned int nr = clamp_t(u64, copy->size / VVRAM_COPY_PART, 1,
-				  min(num_online_cpus(), VVRAM_COPY_MAX_PARTS));
+				  vvram_copy_capacity());
 	u64 step = ALIGN(DIV_ROUND_UP_ULL(copy->size, nr), PAGE_SIZE);
 	struct vvram_copy_job *job;
 	unsigned int i;
@@ -403,6 +418,7 @@ struct dma_fence *vvram_copy_submit(struct vvram_device *vdev, struct vvram_copy
 		kfree(job);
 		return ERR_PTR(ret);
 	}
+	job->client = vvram_client_get(copy->client);
 	vvram_copy_place_get(&job->src, &copy->src);
 	vvram_copy_place_get(&job->dst, &copy->dst);
 

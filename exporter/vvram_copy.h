@@ -6,6 +6,7 @@
 
 struct dma_fence;
 struct page;
+struct vvram_client;
 struct vvram_device;
 struct vvram_segments;
 
@@ -33,12 +34,15 @@ struct vvram_copy {
 	u64 size;
 	/** @inode: Of the dma-buf, for messages; 0 without. */
 	unsigned long inode;
+	/** @client: Who pays for it; the job takes a reference of its own. */
+	struct vvram_client *client;
 	/** @dep: Start when it has signalled; may be NULL. The job takes it over. */
 	struct dma_fence *dep;
 	/** @evict: On the timeline of evictions. */
 	bool evict;
 };
 
+unsigned int vvram_copy_capacity(void);
 struct dma_fence *vvram_copy_submit(struct vvram_device *vdev, struct vvram_copy *copy);
 int vvram_copy_init(struct vvram_device *vdev);
 void vvram_copy_wait_idle(struct vvram_device *vdev);

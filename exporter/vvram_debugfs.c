@@ -20,7 +20,7 @@ static const char *vvram_place_name(struct vvram_bo *bo)
 		return "foreign";
 	if (bo->ttm.resource && bo->ttm.resource->mem_type == TTM_PL_VRAM)
 		return "vram";
-	if (bo->ttm.ttm && bo->ttm.ttm->page_flags & TTM_TT_FLAG_SWAPPED)
+	if (vvram_bo_is_swapped(bo))
 		return "swap";
 	return "system";
 }

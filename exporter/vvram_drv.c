@@ -20,6 +20,7 @@
 
 #include "dma_buf.h"
 #include "soft_device.h"
+#include "vvram_client.h"
 #include "vvram_copy.h"
 #include "vvram_dma_buf.h"
 #include "vvram_drv.h"
@@ -44,6 +45,8 @@ static struct drm_driver vvram_driver = {
 			   DRIVER_SYNCOBJ_TIMELINE,
 	.ioctls = vvram_ioctls,
 	.fops = &vvram_fops,
+	.open = vvram_client_open,
+	.postclose = vvram_client_close,
 	.show_fdinfo = vvram_show_fdinfo,
 	.debugfs_init = vvram_debugfs_init,
 	.dumb_create = vvram_dumb_create,
@@ -80,6 +83,9 @@ static int vvram_device_start(struct vvram_device *vdev)
 	if (ret)
 		return ret;
 	ret = vvram_copy_init(vdev);
+	if (ret)
+		return ret;
+	ret = vvram_shrinker_init(vdev);
 	if (ret)
 		return ret;
 

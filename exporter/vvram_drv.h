@@ -45,6 +45,9 @@ struct vvram_device {
 	/** @evict_last: Fence of the last eviction; @evict_lock. */
 	struct dma_fence *evict_last;
 
+	/** @tt_pages: Pages of system memory that hold bytes of buffers. */
+	atomic_long_t tt_pages;
+
 	/** @bos_lock: Protects @bos; innermost, never held over anything that waits. */
 	struct mutex bos_lock;
 	/** @bos: All buffers created here, imported ones excluded. */
@@ -71,6 +74,7 @@ struct vvram_device {
 u64 vvram_pin_limit(struct vvram_device *vdev);
 
 int vvram_ttm_init(struct vvram_device *vdev);
+int vvram_shrinker_init(struct vvram_device *vdev);
 void vvram_revoke_all(struct vvram_device *vdev);
 void vvram_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 void vvram_debugfs_init(struct drm_minor *minor);

@@ -11,6 +11,8 @@
 #include "drm_gem.h"
 #include "ttm.h"
 #include "vvram_bo.h"
+#include "vvram_client.h"
+#include "vvram_copy.h"
 #include "vvram_drv.h"
 
 static bool vvram_bo_is_resident(struct vvram_bo *bo, bool vram)
@@ -43,6 +45,7 @@ static void vvram_add_bo_stats(struct vvram_bo *bo, struct drm_memory_stats *sta
 void vvram_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
 	struct drm_memory_stats system = {}, vram = {};
+	struct vvram_client *client = file->driver_priv;
 	struct drm_gem_object *gem;
 	struct ttm_resource *res;
 	struct vvram_bo *bo;
@@ -61,6 +64,8 @@ void vvram_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 	}
 	spin_unlock(&file->table_lock);
 
+	drm_printf(p, "drm-engine-copy:\t%lld ns\n", atomic64_read(&client->copy_ns));
+	drm_printf(p, "drm-engine-capacity-copy:\t%u\n", vvram_copy_capacity());
 	drm_print_memory_stats(p, &system, DRM_GEM_OBJECT_RESIDENT | DRM_GEM_OBJECT_ACTIVE,
 			       "memory");
 	drm_print_memory_stats(p, &vram, DRM_GEM_OBJECT_RESIDENT | DRM_GEM_OBJECT_ACTIVE,

@@ -46,7 +46,7 @@ static u32 vvram_placement_of(struct vvram_bo *bo)
 		return DRM_VVRAM_PLACEMENT_FOREIGN;
 	if (bo->ttm.resource && bo->ttm.resource->mem_type == TTM_PL_VRAM)
 		return DRM_VVRAM_PLACEMENT_VRAM;
-	if (bo->ttm.ttm && bo->ttm.ttm->page_flags & TTM_TT_FLAG_SWAPPED)
+	if (vvram_bo_is_swapped(bo))
 		return DRM_VVRAM_PLACEMENT_SWAP;
 	return DRM_VVRAM_PLACEMENT_SYSTEM;
 }
@@ -69,7 +69,7 @@ static int vvram_create_handle(struct vvram_device *vdev, struct drm_file *file,
 	struct vvram_bo *bo;
 	int ret;
 
-	bo = vvram_bo_create(vdev, size, mem_type, contiguous, file->client_id);
+	bo = vvram_bo_create(vdev, size, mem_type, contiguous, file->driver_priv);
 	if (IS_ERR(bo))
 		return PTR_ERR(bo);
 
@@ -356,7 +356,7 @@ static int vvram_gem_revoke(struct vvram_device *vdev, struct drm_file *file,
 		return -ENOENT;
 	if (vvram_bo_is_imported(bo))
 		ret = -EINVAL;
-	else if (bo->creator != file->client_id)
+	else if (bo->creator != file->driver_priv)
 		ret = -EACCES;
 	else
 		ret = vvram_revoke(bo);

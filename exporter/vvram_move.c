@@ -80,7 +80,8 @@ static void vvram_move_set_place(struct vvram_copy_place *place,
 static int vvram_move_clear(struct vvram_bo *bo, struct ttm_resource *new_mem)
 {
 	struct vvram_device *vdev = vvram_bo_device(bo);
-	struct vvram_copy copy = { .size = bo->ttm.base.size, .inode = bo->inode };
+	struct vvram_copy copy = { .size = bo->ttm.base.size, .inode = bo->inode,
+				   .client = bo->creator };
 	struct dma_fence *fence;
 	int ret;
 
@@ -103,7 +104,8 @@ static int vvram_move_copy(struct vvram_bo *bo, bool evict, struct ttm_resource 
 {
 	struct vvram_device *vdev = vvram_bo_device(bo);
 	struct ttm_resource *old_mem = bo->ttm.resource;
-	struct vvram_copy copy = { .size = bo->ttm.base.size, .inode = bo->inode };
+	struct vvram_copy copy = { .size = bo->ttm.base.size, .inode = bo->inode,
+				   .client = bo->creator };
 	u32 from = old_mem->mem_type;
 	struct dma_fence *fence;
 	int ret;

@@ -16,6 +16,26 @@
 #include "vvram_move.h"
 #include "vvram_trace.h"
 
+/**
+ * vvram_tt_has_data() - tell whether there are bytes to carry along
+ * @tt: pages of a buffer, may be NULL
+ */
+bool vvram_tt_has_data(struct ttm_tt *tt)
+{
+	return tt && (ttm_tt_is_populated(tt) || compat_ttm_is_swapped(tt));
+}
+
+/**
+ * vvram_tt_account() - note that pages came or went, for the shrinker
+ * @vdev: the device
+ * @tt: the pages
+ * @populated: they came
+ */
+void vvram_tt_account(struct vvram_device *vdev, struct ttm_tt *tt, bool populated)
+{
+	atomic_long_add(populated ? tt->num_pages : -(long)tt->num_pages, &vdev->tt_pages);
+}
+
 static struct ttm_tt *vvram_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
 {
 	struct ttm_tt *tt;
@@ -28,12 +48,30 @@ static struct ttm_tt *vvram_tt_create(struct ttm_buffer_object *bo, u32 page_fla
 	if (bo->type == ttm_bo_type_sg)
 		ret = ttm_sg_tt_init(tt, bo, page_flags, ttm_cached);
 	else
-		ret = ttm_tt_init(tt, bo, page_flags, ttm_cached, 0);
-	if (ret) {
-		kfree(tt);
-		return NULL;
+		ret = ttm_tt_init(tt, bo, page_flags | COMPAT_TTM_TT_FLAGS, ttm_cached, 0);
+	if (ret)
+		goto err_free;
+
+	/* Now, because there is no memory for it when memory is short. */
+	if (bo->type != ttm_bo_type_sg) {
+		ret = compat_ttm_setup_backup(tt);
+		if (ret)
+			goto err_fini;
 	}
 	return tt;
+
+err_fini:
+	ttm_tt_fini(tt);
+err_free:
+	kfree(tt);
+	return NULL;
+}
+
+/* Imported: the pages are another device's. */
+static bool vvram_tt_is_imported(struct ttm_tt *tt)
+{
+	return (tt->page_flags & (TTM_TT_FLAG_EXTERNAL | TTM_TT_FLAG_EXTERNAL_MAPPABLE)) ==
+	       TTM_TT_FLAG_EXTERNAL;
 }
 
 static void vvram_tt_destroy(struct ttm_device *bdev, struct ttm_tt *tt)
@@ -45,15 +83,22 @@ static void vvram_tt_destroy(struct ttm_device *bdev, struct ttm_tt *tt)
 static int vvram_tt_populate(struct ttm_device *bdev, struct ttm_tt *tt,
 			     struct ttm_operation_ctx *ctx)
 {
-	if (tt->page_flags & TTM_TT_FLAG_EXTERNAL)
+	int ret;
+
+	if (vvram_tt_is_imported(tt))
 		return 0;
-	return ttm_pool_alloc(&bdev->pool, tt, ctx);
+	ret = compat_ttm_pool_alloc(bdev, tt, ctx);
+	if (!ret)
+		vvram_tt_account(ttm_to_vvram_device(bdev), tt, true);
+	return ret;
 }
 
 static void vvram_tt_unpopulate(struct ttm_device *bdev, struct ttm_tt *tt)
 {
-	if (!(tt->page_flags & TTM_TT_FLAG_EXTERNAL))
-		ttm_pool_free(&bdev->pool, tt);
+	if (vvram_tt_is_imported(tt))
+		return;
+	ttm_pool_free(&bdev->pool, tt);
+	vvram_tt_account(ttm_to_vvram_device(bdev), tt, false);
 }
 
 /* From VRAM to system memory, from there to where it may be swapped out. */
@@ -71,12 +116,16 @@ static void vvram_evict_flags(struct ttm_buffer_object *bo, struct ttm_placement
 	placement->num_placement = 1;
 }
 
-static void vvram_swap_notify(struct ttm_buffer_object *bo)
+/**
+ * vvram_swap_notify() - &ttm_device_funcs.swap_notify
+ * @tbo: the buffer that goes to swap, its reservation held
+ */
+void vvram_swap_notify(struct ttm_buffer_object *tbo)
 {
-	if (vvram_bo_is_ghost(bo))
+	if (vvram_bo_is_ghost(tbo))
 		return;
-	atomic64_inc(&ttm_to_vvram_device(bo->bdev)->swapouts);
-	trace_vvram_swap(ttm_to_vvram_bo(bo));
+	atomic64_inc(&ttm_to_vvram_device(tbo->bdev)->swapouts);
+	trace_vvram_swap(ttm_to_vvram_bo(tbo));
 }
 
 static int vvram_io_mem_reserve(struct ttm_device *bdev, struct ttm_resource *mem)

@@ -2,7 +2,7 @@
 /**
  * TEST: vvram pin
  * Category: Core
- * Description: Pins, reach of several importers, and eviction.
+ * Description: Pins, and the reach of several importers.
  *
  * SUBTEST: static-importer
  * Description: An importer without notifications pins the buffer while it is mapped.
@@ -14,33 +14,14 @@
  * Description: Pinned in VRAM, the buffer is closed to those who do not reach it.
  * SUBTEST: mixed-importers
  * Description: The least able importer decides while it is attached.
- * SUBTEST: evict-4x
- * Description: Four times VRAM's size in use; importers are told of evictions.
- * SUBTEST: swap
- * Description: A buffer that is swapped out comes back with its bytes.
- * SUBTEST: too-large
- * Description: What can not be placed is refused and nothing is lost.
  */
 
 #include "movable.h"
 
-IGT_TEST_DESCRIPTION("Pins, reach and eviction.");
+IGT_TEST_DESCRIPTION("Pins and reach.");
 
 static int fd = -1, nic = -1;
 static bool dynamic, reaches;
-
-static bool importer_reaches_vram(void)
-{
-	struct shared s = share_buffer(fd, nic, KIB(4), VRNIC_MR_ON_DEMAND, 0);
-	struct drm_vvram_attachment att = {};
-	struct drm_vvram_gem_attachments list = {
-		.handle = s.handle, .count = 1, .attachments = (uintptr_t)&att,
-	};
-
-	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_ATTACHMENTS, &list), 0);
-	unshare_buffer(fd, nic, &s);
-	return att.reach == DRM_VVRAM_REACH_VRAM;
-}
 
 static void test_static_importer(void)
 {
@@ -186,103 +167,12 @@ static void test_mixed(void)
 	unshare_buffer(fd, nic, &s);
 }
 
-static void test_evict_4x(void)
-{
-	const uint64_t size = vvram_query(fd).vram_size / 8;
-	struct shared s = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
-	struct vrnic_advise_mr advise = { .handle = s.reg.handle, .flags = VRNIC_ADVISE_FLUSH };
-	uint64_t evictions = vvram_query(fd).evictions;
-	uint32_t handles[32];
-	void *p[32];
-	int i;
-
-	pattern_fill(s.p, s.size, 6);
-	igt_assert_eq(do_call(nic, VRNIC_IOC_ADVISE_MR, &advise), 0);
-	for (i = 0; i < 32; i++) {
-		handles[i] = vvram_create(fd, size, VRAM);
-		p[i] = vvram_mmap(fd, handles[i], size);
-		pattern_fill(p[i], KIB(4), i);
-	}
-	if (dynamic && reaches) {
-		igt_assert_eq(vvram_info(fd, s.handle).placement, SYSTEM);
-		igt_assert_lte(1, vrnic_query_mr(nic, s.reg.handle).counters.invalidations);
-	}
-	igt_assert_lte(24, vvram_query(fd).evictions - evictions);
-	for (i = 0; i < 32; i++) {
-		if (i % 4 == 0)
-			vvram_move(fd, handles[i], VRAM);
-		pattern_check(p[i], KIB(4), i);
-	}
-	pattern_check(s.p, s.size, 6);
-	for (i = 0; i < 32; i++) {
-		munmap(p[i], size);
-		gem_close(fd, handles[i]);
-	}
-	unshare_buffer(fd, nic, &s);
-}
-
-/* TTM's own switch in debugfs swaps the least recently used buffer out. */
-static void test_swap(void)
-{
-	static const char path[] = "/sys/kernel/debug/ttm/tt_shrink";
-	struct shared s;
-	struct vrnic_advise_mr advise = { .flags = VRNIC_ADVISE_FLUSH };
-	uint64_t swapouts = vvram_query(fd).swapouts, told;
-	int i;
-
-	igt_require_f(!access(path, R_OK), "the kernel has no switch to swap out\n");
-	vvram_wait_unused(fd);
-	s = share_buffer(fd, nic, KIB(256), VRNIC_MR_ON_DEMAND, 0);
-	pattern_fill(s.p, s.size, 7);
-	vvram_move(fd, s.handle, SYSTEM);
-	if (dynamic) {
-		advise.handle = s.reg.handle;
-		igt_assert_eq(do_call(nic, VRNIC_IOC_ADVISE_MR, &advise), 0);
-	}
-	told = vrnic_query_mr(nic, s.reg.handle).counters.invalidations;
-	for (i = 0; i < 50 && vvram_info(fd, s.handle).placement == SYSTEM; i++)
-		read_file(path);
-	igt_assert_lt(swapouts, vvram_query(fd).swapouts);
-	igt_assert_eq(vvram_info(fd, s.handle).placement, DRM_VVRAM_PLACEMENT_SWAP);
-	if (dynamic)
-		igt_assert_eq_u64(vrnic_query_mr(nic, s.reg.handle).counters.invalidations, told + 1);
-
-	vvram_move(fd, s.handle, VRAM);
-	igt_assert_eq(vvram_info(fd, s.handle).placement, VRAM);
-	pattern_check(s.p, s.size, 7);
-	unshare_buffer(fd, nic, &s);
-}
-
-static void test_too_large(void)
-{
-	uint64_t vram = vvram_query(fd).vram_size;
-	uint32_t handle, big;
-	void *p;
-
-	igt_assert_eq(__vvram_create(fd, vram + 4096, VRAM, 0, &handle), -ENOSPC);
-	handle = vvram_create(fd, KIB(64), VRAM);
-	p = vvram_mmap(fd, handle, KIB(64));
-	pattern_fill(p, KIB(64), 8);
-	big = vvram_create(fd, vram, VRAM);
-	pattern_check(p, KIB(64), 8);
-	igt_assert_eq(vvram_info(fd, handle).placement, SYSTEM);
-	gem_close(fd, big);
-
-	/* Larger than VRAM is fine in system memory, but can't move. */
-	big = vvram_create(fd, vram + MIB(4), SYSTEM);
-	igt_assert_lt(__vvram_move(fd, big, VRAM), 0);
-	igt_assert_eq(vvram_info(fd, big).placement, SYSTEM);
-	gem_close(fd, big);
-	munmap(p, KIB(64));
-	gem_close(fd, handle);
-}
-
 igt_main {
 	igt_fixture {
 		fd = drm_open_driver(DRIVER_ANY);
 		nic = vrnic_open();
 		dynamic = vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC;
-		reaches = importer_reaches_vram();
+		reaches = vrnic_reaches_vram(fd, nic);
 	}
 
 	igt_describe("Who can't be told of a move must not see one.");
@@ -300,15 +190,6 @@ igt_main {
 	igt_describe("One weak importer keeps the buffer in system memory.");
 	igt_subtest("mixed-importers")
 		test_mixed();
-	igt_describe("VRAM is overcommitted, and nothing is lost.");
-	igt_subtest("evict-4x")
-		test_evict_4x();
-	igt_describe("From system memory to swap and back.");
-	igt_subtest("swap")
-		test_swap();
-	igt_describe("ENOSPC, and all else stays.");
-	igt_subtest("too-large")
-		test_too_large();
 
 	igt_fixture {
 		vvram_wait_unused(fd);

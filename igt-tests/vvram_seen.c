@@ -6,6 +6,8 @@
  *
  * SUBTEST: fdinfo
  * Description: fdinfo has the keys of drm-usage-stats, and its numbers follow.
+ * SUBTEST: gputop
+ * Description: IGT's gputop shows a client and its use of the copy engine.
  * SUBTEST: debugfs
  * Description: debugfs shows the allocator and each buffer.
  * SUBTEST: trace
@@ -50,6 +52,7 @@ static void test_fdinfo(void)
 
 	igt_assert(strstr(fdinfo(), "drm-driver:\tvvram"));
 	igt_assert(strstr(fdinfo(), "drm-client-id:"));
+	igt_assert(strstr(fdinfo(), "drm-engine-copy:"));
 	if (vvram_query(fd).backend == DRM_VVRAM_BACKEND_PCI)
 		igt_assert(strstr(fdinfo(), "drm-pdev:"));
 
@@ -63,6 +66,35 @@ static void test_fdinfo(void)
 	dmabuf = prime_handle_to_fd(fd, handle);
 	igt_assert_eq_u64(fdinfo_kib("drm-shared-memory"), 2048);
 	close(dmabuf);
+	gem_close(fd, handle);
+}
+
+/* What a command prints, as one text. */
+static const char *output_of(const char *command)
+{
+	static char text[65536];
+	FILE *f = popen(command, "r");
+	size_t n;
+
+	igt_assert(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = 0;
+	pclose(f);
+	return text;
+}
+
+static void test_gputop(void)
+{
+	struct mover mover;
+	uint32_t handle;
+	const char *text;
+
+	igt_require_f(!system("command -v gputop >/dev/null"), "no gputop\n");
+	handle = vvram_create(fd, MIB(24), VRAM);
+	mover_start(&mover, fd, handle);
+	text = output_of("TERM=dumb timeout 10 gputop -n 3 -d 0.5 2>&1");
+	mover_stop(&mover);
+	igt_assert_f(strstr(text, "vvram_seen") && strstr(text, "copy"), "%s\n", text);
 	gem_close(fd, handle);
 }
 
@@ -161,6 +193,9 @@ igt_main {
 	igt_describe("Tools that read fdinfo see where a client's memory is.");
 	igt_subtest("fdinfo")
 		test_fdinfo();
+	igt_describe("A tool of others' understands the numbers.");
+	igt_subtest("gputop")
+		test_gputop();
 	igt_describe("root sees all buffers and regions.");
 	igt_subtest("debugfs")
 		test_debugfs();

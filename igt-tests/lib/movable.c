@@ -225,6 +225,19 @@ void unshare_buffer(int fd, int nic, struct shared *s)
 	gem_close(fd, s->handle);
 }
 
+bool vrnic_reaches_vram(int fd, int nic)
+{
+	struct shared s = share_buffer(fd, nic, KIB(4), VRNIC_MR_ON_DEMAND, 0);
+	struct drm_vvram_attachment att = {};
+	struct drm_vvram_gem_attachments list = {
+		.handle = s.handle, .count = 1, .attachments = (uintptr_t)&att,
+	};
+
+	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_ATTACHMENTS, &list), 0);
+	unshare_buffer(fd, nic, &s);
+	return att.reach == DRM_VVRAM_REACH_VRAM;
+}
+
 void *alloc_pages(uint64_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -64,6 +64,7 @@ struct shared {
 
 struct shared share_buffer(int fd, int nic, uint64_t size, uint32_t mode, uint32_t flags);
 void unshare_buffer(int fd, int nic, struct shared *s);
+bool vrnic_reaches_vram(int fd, int nic);
 void *alloc_pages(uint64_t size);
 
 /* Files in debugfs: those of vvram's chaos, and of vrnic. */

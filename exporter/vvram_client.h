@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef VVRAM_CLIENT_H
+#define VVRAM_CLIENT_H
+
+#include <linux/atomic.h>
+#include <linux/kref.h>
+
+struct drm_device;
+struct drm_file;
+
+/**
+ * struct vvram_client - an open file, as far as its buffers outlive it
+ */
+struct vvram_client {
+	/** @ref: Held by the file, its buffers, and the copies made of them. */
+	struct kref ref;
+	/** @copy_ns: Time that the copy engine spent on its buffers. */
+	atomic64_t copy_ns;
+};
+
+int vvram_client_open(struct drm_device *drm, struct drm_file *file);
+void vvram_client_close(struct drm_device *drm, struct drm_file *file);
+struct vvram_client *vvram_client_get(struct vvram_client *client);
+void vvram_client_put(struct vvram_client *client);
+
+#endif /* VVRAM_CLIENT_H */
