@@ -148,6 +148,15 @@ static int vvram_stale_writes_get(void *data, u64 *val)
 }
 DEFINE_DEBUGFS_ATTRIBUTE(vvram_stale_writes_fops, vvram_stale_writes_get, NULL, "%llu\n");
 
+static int vvram_unlocked_calls_get(void *data, u64 *val)
+{
+	struct vvram_device *vdev = data;
+
+	*val = atomic64_read(&vdev->chaos.unlocked_calls);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(vvram_unlocked_calls_fops, vvram_unlocked_calls_get, NULL, "%llu\n");
+
 /* "COUNT ERRNO": the next COUNT operations fail with -ERRNO. */
 static ssize_t vvram_fail_write(struct vvram_device *vdev, enum vvram_fail what,
 				const char __user *user, size_t len)
@@ -209,6 +218,7 @@ void vvram_chaos_debugfs_init(struct vvram_device *vdev, struct dentry *root)
 	debugfs_create_bool("poison", 0600, dir, &vdev->chaos.poison);
 	debugfs_create_file("poison_pattern", 0400, dir, vdev, &vvram_poison_pattern_fops);
 	debugfs_create_file("stale_writes", 0400, dir, vdev, &vvram_stale_writes_fops);
+	debugfs_create_file("unlocked_calls", 0400, dir, vdev, &vvram_unlocked_calls_fops);
 	debugfs_create_file("delay_ms", 0600, dir, vdev, &vvram_delay_fops);
 	debugfs_create_file("churn_hz", 0600, dir, vdev, &vvram_churn_fops);
 	debugfs_create_file("fail_alloc", 0600, dir, vdev, &vvram_fail_alloc_fops);

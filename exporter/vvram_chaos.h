@@ -36,6 +36,8 @@ struct vvram_chaos {
 	struct delayed_work churn;
 	/** @stale_writes: Times that a vacated place was written to. */
 	atomic64_t stale_writes;
+	/** @unlocked_calls: Callbacks that came without the reservation. */
+	atomic64_t unlocked_calls;
 	/** @fail: How often each operation is still to fail, and how. */
 	struct {
 		atomic_t count;

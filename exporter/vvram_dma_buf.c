@@ -14,6 +14,7 @@
 
 #include <drm/drm_drv.h>
 #include <drm/drm_prime.h>
+#include <drm/drm_print.h>
 #include <drm/ttm/ttm_tt.h>
 
 #include "dma_buf.h"
@@ -98,14 +99,30 @@ static void vvram_dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachme
 	kfree(attach->priv);
 }
 
+/*
+ * Lockdep tells an importer that calls without the reservation; that nobody at all
+ * holds it shows on every kernel. Going on would race with a move.
+ */
+static bool vvram_is_locked(struct vvram_bo *bo, struct dma_buf_attachment *attach)
+{
+	struct vvram_device *vdev = vvram_bo_device(bo);
+
+	if (dma_resv_is_locked(attach->dmabuf->resv))
+		return true;
+	if (!atomic64_fetch_inc(&vdev->chaos.unlocked_calls))
+		drm_info(&vdev->drm, "importer %s calls without the reservation\n",
+			 dev_name(attach->dev));
+	return false;
+}
+
 static int vvram_dma_buf_pin(struct dma_buf_attachment *attach)
 {
 	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
 	struct vvram_attachment *va = attach->priv;
 	long ret;
 
-	dma_resv_assert_held(attach->dmabuf->resv);
-
+	if (!vvram_is_locked(bo, attach))
+		return -EINVAL;
 	if (bo->revoked)
 		return -ENODEV;
 
@@ -179,8 +196,8 @@ static struct sg_table *vvram_dma_buf_map(struct dma_buf_attachment *attach,
 	struct sg_table *sgt;
 	int ret;
 
-	dma_resv_assert_held(attach->dmabuf->resv);
-
+	if (!vvram_is_locked(bo, attach))
+		return ERR_PTR(-EINVAL);
 	if (bo->revoked)
 		return ERR_PTR(-ENODEV);
 

@@ -18,6 +18,8 @@
  * Description: Importers are told of moves also when no GEM handle is left.
  * SUBTEST: continuous-moves-%s
  * Description: Under moves each request completes once, with the right bytes.
+ * SUBTEST: ten-thousand-moves
+ * Description: One buffer moves ten thousand times, with a region of each mode on it.
  * SUBTEST: other-process
  * Description: The fd is sent to another process, which transfers during moves.
  * SUBTEST: revoke
@@ -374,6 +376,105 @@ static void test_continuous_moves(uint32_t mode)
 	unshare_buffer(fd, nic, &s);
 }
 
+/* A region of its own on the buffer, and requests on a quarter of it, until told. */
+struct load {
+	struct vrnic_reg_mr reg;
+	uint64_t at;
+	volatile bool *stop;
+	uint64_t rounds;
+	pthread_t thread;
+};
+
+#define QUARTER	KIB(4)
+
+/* Asserts in threads end the wrong one: trouble is left in @rounds. */
+static void *load_run(void *arg)
+{
+	struct load *l = arg;
+	uint64_t *local = alloc_pages(2 * QUARTER);
+	struct vrnic_reg_mr mem = vrnic_reg_user(nic, local, 2 * QUARTER);
+	uint32_t queue = vrnic_create_queue(nic, 2);
+	uint64_t *back = local + QUARTER / 8;
+	struct vrnic_sge sges[2] = {
+		{ .length = QUARTER, .lkey = mem.lkey },
+		{ .addr = QUARTER, .length = QUARTER, .lkey = mem.lkey },
+	};
+	struct vrnic_wr wrs[2] = {};
+	struct vrnic_wc wcs[3];
+	uint64_t round;
+	int i, n;
+
+	for (i = 0; i < 2; i++)
+		wrs[i] = (struct vrnic_wr) {
+			.opcode = i ? VRNIC_OP_READ : VRNIC_OP_WRITE, .num_sge = 1,
+			.remote_addr = l->at, .rkey = l->reg.rkey, .sge = (uintptr_t)&sges[i],
+		};
+	for (round = 1; !*l->stop; round++) {
+		pattern_fill(local, QUARTER, round);
+		wrs[0].wr_id = 2 * round;
+		wrs[1].wr_id = 2 * round + 1;
+		if (__vrnic_post(nic, queue, wrs, 2))
+			return NULL;
+		for (i = 0; i < 2; i += n) {
+			n = vrnic_poll(nic, queue, wcs, 3, 60000000000LL);
+			if (n <= 0 || i + n > 2)
+				return NULL;
+			for (int j = 0; j < n; j++)
+				if (wcs[j].status || wcs[j].wr_id != 2 * round + i + j)
+					return NULL;
+		}
+		if (pattern_find_bad(back, QUARTER, round, 1) >= 0)
+			return NULL;
+	}
+	l->rounds = round;
+	vrnic_dereg_mr(nic, mem.handle);
+	return NULL;
+}
+
+static void test_ten_thousand_moves(void)
+{
+	static const uint32_t modes[] = {
+		VRNIC_MR_ON_DEMAND, VRNIC_MR_EAGER, VRNIC_MR_FENCED, VRNIC_MR_ON_DEMAND,
+	};
+	struct load loads[ARRAY_LEN(modes)] = {};
+	struct shared s;
+	volatile bool stop = false;
+	uint64_t start = now_ms();
+	unsigned int i;
+
+	igt_require_f(dynamic, "this kernel pins mapped buffers\n");
+	s = share_buffer(fd, nic, ARRAY_LEN(modes) * QUARTER, VRNIC_MR_ON_DEMAND, 0);
+	for (i = 0; i < ARRAY_LEN(modes); i++) {
+		loads[i].reg = vrnic_reg_dma_buf(nic, s.dmabuf, modes[i], s.size);
+		loads[i].at = i * QUARTER;
+		loads[i].stop = &stop;
+		igt_assert_eq(pthread_create(&loads[i].thread, NULL, load_run, &loads[i]), 0);
+	}
+	for (i = 0; vvram_info(fd, s.handle).moves < 10000; i++)
+		vvram_move(fd, s.handle, i % 2 ? VRAM : SYSTEM);
+	stop = true;
+	for (i = 0; i < ARRAY_LEN(modes); i++)
+		pthread_join(loads[i].thread, NULL);
+
+	for (i = 0; i < ARRAY_LEN(modes); i++) {
+		struct vrnic_query_mr mr = vrnic_query_mr(nic, loads[i].reg.handle);
+
+		igt_info("mode %u: rounds %llu, maps %llu, invalidations %llu\n", modes[i],
+			 (unsigned long long)loads[i].rounds, (unsigned long long)mr.counters.maps,
+			 (unsigned long long)mr.counters.invalidations);
+		igt_assert_lt(0, loads[i].rounds);
+		igt_assert_lte(10000, mr.counters.invalidations);
+		igt_assert_eq_u64(mr.counters.dma_faults, 0);
+		igt_assert_eq_u64(mr.counters.violations, 0);
+		/* Seen from the other side. */
+		igt_assert_eq(pattern_find_bad(s.p + loads[i].at, QUARTER,
+					       loads[i].rounds - 1, 1), -1);
+		vrnic_dereg_mr(nic, loads[i].reg.handle);
+	}
+	igt_info("%llu ms\n", (unsigned long long)(now_ms() - start));
+	unshare_buffer(fd, nic, &s);
+}
+
 static void send_fd(int sock, int what)
 {
 	char byte = 0, control[CMSG_SPACE(sizeof(int))] = {};
@@ -556,6 +657,9 @@ igt_main {
 		igt_subtest_f("continuous-moves-%s", modes[i].name)
 			test_continuous_moves(modes[i].mode);
 	}
+	igt_describe("Ten thousand times in a row, and still nothing.");
+	igt_subtest("ten-thousand-moves")
+		test_ten_thousand_moves();
 	igt_describe("It does not matter whose process transfers.");
 	igt_subtest("other-process")
 		test_other_process();

@@ -16,7 +16,7 @@
 #include "vrnic_trace.h"
 
 static uint vrnic_fence_timeout = 60;
-module_param_named(fence_timeout, vrnic_fence_timeout, uint, 0444);
+module_param_named(fence_timeout, vrnic_fence_timeout, uint, 0644);
 MODULE_PARM_DESC(fence_timeout, "Seconds until an exporter's fence counts as broken (default 60)");
 
 static enum dma_data_direction vrnic_mr_direction(struct vrnic_mr *mr)
@@ -84,7 +84,7 @@ static void vrnic_invalidate_mappings(struct dma_buf_attachment *attach)
 	vrnic_count(mr, invalidations, 1);
 	trace_vrnic_invalidate(mr, 0);
 
-	if (!mr->sgt || vrnic_misbehave_invalidate(mr))
+	if (!mr->sgt || (locked && vrnic_misbehave_invalidate(mr)))
 		return;
 
 	if (!vrnic_mr_is_fenced(mr))
@@ -153,7 +153,7 @@ static int vrnic_wait_arrived(struct vrnic_mr *mr, bool intr)
 	if (vrnic_misbehaves(mr->ctx->vdev, VRNIC_IGNORE_KERNEL_FENCE))
 		return 0;
 	ret = dma_resv_wait_timeout(mr->dmabuf->resv, DMA_RESV_USAGE_KERNEL, intr,
-				    vrnic_fence_timeout * HZ);
+				    READ_ONCE(vrnic_fence_timeout) * HZ);
 	if (ret > 0)
 		return 0;
 	if (!ret)

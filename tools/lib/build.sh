@@ -27,6 +27,8 @@ stage_sources() {
 	mkdir -p "$dir"
 	rsync -a --checksum --include='*.[ch]' --include='Kbuild*' --include='*/' --exclude='*' \
 		"$repo/exporter" "$repo/importer" "$repo/compat" "$repo/uapi" "$repo/Kbuild" "$dir/"
+	mkdir -p "$dir/igt-tests"
+	rsync -a --checksum "$repo/igt-tests/modules" "$dir/igt-tests/"
 }
 
 # build_modules RELEASE: any warning is an error
@@ -36,11 +38,11 @@ build_modules() {
 	dir=$cache/build/$release
 	log=$dir.log
 	stage_sources "$dir"
-	in_root "$dir" make -C "/lib/modules/$release/build" M=/mnt W=1 -j"$(nproc)" \
+	in_root "$dir" make -C "/lib/modules/$release/build" M=/mnt TEST_MODULES=1 W=1 -j"$(nproc)" \
 		>"$log" 2>&1 || status=$?
 	if [ "$status" != 0 ] || grep -Eq '(warning|WARNING|error):' "$log"; then
 		grep -vE '^(make|  (CC|LD|MODPOST|BTF))' "$log" >&2
-		rm -f "$dir"/*/*.ko
+		find "$dir" -name '*.ko' -delete
 		die "the modules do not build cleanly for $release, see $log"
 	fi
 }

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * For tests of importers: an exporter that breaks one rule of dma-buf at a time; and
+ * for tests of exporters: a user of vmap.
+ */
+
+#include <linux/dma-fence.h>
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/file.h>
+#include <linux/iosys-map.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/workqueue.h>
+
+#include "dma_buf.h"
+#include "dma_fence.h"
+#include "rogue.h"
+
+#define ROGUE_MAX_PAGES		16
+#define ROGUE_FENCE_MS		3000
+/* Just below a PC's local APIC: addresses, but no RAM. */
+#define ROGUE_NO_RAM		0xfed80000
+
+struct rogue_fence {
+	struct dma_fence base;
+	spinlock_t lock;	/* for @base on kernels whose fences bring none */
+	struct delayed_work work;
+};
+
+struct rogue_buffer {
+	u32 fault;
+	unsigned int nr;
+	/* Two sets: one to show first, one to show instead. */
+	struct page *pages[2][ROGUE_MAX_PAGES];
+	unsigned int maps;
+	struct rogue_fence *fence;
+};
+
+static const char *rogue_fence_name(struct dma_fence *fence)
+{
+	return "rogue";
+}
+
+static const struct dma_fence_ops rogue_fence_ops = {
+	.get_driver_name = rogue_fence_name,
+	.get_timeline_name = rogue_fence_name,
+};
+
+static void rogue_fence_signal(struct work_struct *work)
+{
+	struct rogue_fence *fence = container_of(work, struct rogue_fence, work.work);
+
+	dma_fence_signal(&fence->base);
+	dma_fence_put(&fence->base);
+}
+
+static int rogue_add_fence(struct rogue_buffer *buf, struct dma_resv *resv)
+{
+	struct rogue_fence *fence;
+	int ret;
+
+	fence = kzalloc(sizeof(*fence), GFP_KERNEL);
+	if (!fence)
+		return -ENOMEM;
+	compat_dma_fence_init(&fence->base, &rogue_fence_ops, &fence->lock,
+			      dma_fence_context_alloc(1), 1);
+	INIT_DELAYED_WORK(&fence->work, rogue_fence_signal);
+
+	dma_resv_lock(resv, NULL);
+	ret = dma_resv_reserve_fences(resv, 1);
+	if (!ret)
+		dma_resv_add_fence(resv, &fence->base, DMA_RESV_USAGE_KERNEL);
+	dma_resv_unlock(resv);
+	if (ret) {
+		dma_fence_put(&fence->base);
+		return ret;
+	}
+	buf->fence = fence;
+	dma_fence_get(&fence->base);
+	schedule_delayed_work(&fence->work, msecs_to_jiffies(ROGUE_FENCE_MS));
+	return 0;
+}
+
+/* An entry for each page, or for each half of one. */
+static void rogue_fill_table(struct rogue_buffer *buf, struct sg_table *sgt, unsigned int size)
+{
+	unsigned int set = buf->fault == ROGUE_MOVED ? buf->maps % 2 : 0, i;
+	struct scatterlist *sg;
+
+	for_each_sgtable_sg(sgt, sg, i)
+		sg_set_page(sg, buf->pages[set][i * size / PAGE_SIZE], size,
+			    i * size % PAGE_SIZE);
+}
+
+static void rogue_unmap_no_ram(struct device *dev, struct sg_table *sgt, unsigned int nr)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+
+	for_each_sg(sgt->sgl, sg, nr, i)
+		dma_unmap_resource(dev, sg_dma_address(sg), PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
+}
+
+static int rogue_map_no_ram(struct device *dev, struct sg_table *sgt)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+
+	for_each_sgtable_sg(sgt, sg, i) {
+		sg_dma_address(sg) = dma_map_resource(dev, ROGUE_NO_RAM + i * PAGE_SIZE,
+						      PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
+		if (dma_mapping_error(dev, sg_dma_address(sg))) {
+			rogue_unmap_no_ram(dev, sgt, i);
+			return -EIO;
+		}
+		sg_dma_len(sg) = PAGE_SIZE;
+	}
+	sgt->nents = sgt->orig_nents;
+	return 0;
+}
+
+static struct sg_table *rogue_map(struct dma_buf_attachment *attach,
+				  enum dma_data_direction dir)
+{
+	struct rogue_buffer *buf = attach->dmabuf->priv;
+	unsigned int size = buf->fault == ROGUE_ALIGNMENT ? PAGE_SIZE / 2 : PAGE_SIZE;
+	unsigned int nr = buf->nr * (PAGE_SIZE / size);
+	struct sg_table *sgt;
+	int ret;
+
+	if (buf->fault == ROGUE_LENGTH)
+		nr--;
+	sgt = kzalloc(sizeof(*sgt), GFP_KERNEL);
+	if (!sgt)
+		return ERR_PTR(-ENOMEM);
+	ret = sg_alloc_table(sgt, nr, GFP_KERNEL);
+	if (ret)
+		goto err_free;
+	rogue_fill_table(buf, sgt, size);
+
+	if (buf->fault == ROGUE_PAGES)
+		ret = rogue_map_no_ram(attach->dev, sgt);
+	else
+		ret = dma_map_sgtable(attach->dev, sgt, dir, 0);
+	if (ret)
+		goto err_table;
+	buf->maps++;
+	return sgt;
+
+err_table:
+	sg_free_table(sgt);
+err_free:
+	kfree(sgt);
+	return ERR_PTR(ret);
+}
+
+static void rogue_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+			enum dma_data_direction dir)
+{
+	struct rogue_buffer *buf = attach->dmabuf->priv;
+
+	if (buf->fault == ROGUE_PAGES)
+		rogue_unmap_no_ram(attach->dev, sgt, sgt->orig_nents);
+	else
+		dma_unmap_sgtable(attach->dev, sgt, dir, 0);
+	sg_free_table(sgt);
+	kfree(sgt);
+}
+
+static int rogue_pin(struct dma_buf_attachment *attach)
+{
+	return 0;
+}
+
+static void rogue_unpin(struct dma_buf_attachment *attach)
+{
+}
+
+static void rogue_free(struct rogue_buffer *buf)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2 * ROGUE_MAX_PAGES; i++)
+		if (buf->pages[i / ROGUE_MAX_PAGES][i % ROGUE_MAX_PAGES])
+			__free_page(buf->pages[i / ROGUE_MAX_PAGES][i % ROGUE_MAX_PAGES]);
+	kfree(buf);
+}
+
+static void rogue_release(struct dma_buf *dmabuf)
+{
+	struct rogue_buffer *buf = dmabuf->priv;
+
+	if (buf->fence) {
+		flush_delayed_work(&buf->fence->work);
+		dma_fence_put(&buf->fence->base);
+	}
+	rogue_free(buf);
+}
+
+static const struct dma_buf_ops rogue_ops = {
+	.pin = rogue_pin,
+	.unpin = rogue_unpin,
+	.map_dma_buf = rogue_map,
+	.unmap_dma_buf = rogue_unmap,
+	.release = rogue_release,
+};
+
+static struct rogue_buffer *rogue_alloc(const struct rogue_export *arg)
+{
+	struct rogue_buffer *buf;
+	unsigned int i;
+
+	buf = kzalloc(sizeof(*buf), GFP_KERNEL);
+	if (!buf)
+		return NULL;
+	buf->fault = arg->fault;
+	buf->nr = arg->size >> PAGE_SHIFT;
+	for (i = 0; i < 2 * buf->nr; i++) {
+		struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+
+		if (!page) {
+			rogue_free(buf);
+			return NULL;
+		}
+		buf->pages[i / buf->nr][i % buf->nr] = page;
+	}
+	return buf;
+}
+
+static int rogue_export(struct rogue_export __user *uarg)
+{
+	DEFINE_DMA_BUF_EXPORT_INFO(info);
+	struct rogue_export arg;
+	struct dma_buf *dmabuf;
+	int ret;
+
+	if (copy_from_user(&arg, uarg, sizeof(arg)))
+		return -EFAULT;
+	if (!arg.size || !PAGE_ALIGNED(arg.size) || arg.fault >= ROGUE_FAULTS ||
+	    arg.size > ROGUE_MAX_PAGES * PAGE_SIZE)
+		return -EINVAL;
+
+	info.ops = &rogue_ops;
+	info.size = arg.size;
+	info.flags = O_RDWR | O_CLOEXEC;
+	info.priv = rogue_alloc(&arg);
+	if (!info.priv)
+		return -ENOMEM;
+	dmabuf = dma_buf_export(&info);
+	if (IS_ERR(dmabuf)) {
+		rogue_free(info.priv);
+		return PTR_ERR(dmabuf);
+	}
+
+	ret = arg.fault == ROGUE_FENCE ? rogue_add_fence(info.priv, dmabuf->resv) : 0;
+	if (!ret)
+		ret = dma_buf_fd(dmabuf, O_CLOEXEC);
+	if (ret < 0) {
+		dma_buf_put(dmabuf);
+		return ret;
+	}
+	return put_user(ret, &uarg->fd);
+}
+
+/* The importer's callback itself: the core's function asserts the reservation. */
+static void rogue_notify_unlocked(struct dma_buf *dmabuf)
+{
+	struct dma_buf_attachment *attach;
+
+	list_for_each_entry(attach, &dmabuf->attachments, node)
+		if (attach->importer_ops && attach->importer_ops->invalidate_mappings)
+			attach->importer_ops->invalidate_mappings(attach);
+}
+
+static int rogue_notify(int __user *ufd)
+{
+	struct rogue_buffer *buf;
+	struct dma_buf *dmabuf;
+	int fd;
+
+	if (get_user(fd, ufd))
+		return -EFAULT;
+	dmabuf = dma_buf_get(fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	if (dmabuf->ops != &rogue_ops) {
+		dma_buf_put(dmabuf);
+		return -EINVAL;
+	}
+
+	buf = dmabuf->priv;
+	if (buf->fault == ROGUE_LOCK) {
+		rogue_notify_unlocked(dmabuf);
+	} else {
+		dma_resv_lock(dmabuf->resv, NULL);
+		dma_buf_invalidate_mappings(dmabuf);
+		dma_resv_unlock(dmabuf->resv);
+	}
+	dma_buf_put(dmabuf);
+	return 0;
+}
+
+struct rogue_file {
+	struct dma_buf *dmabuf;
+	struct iosys_map map;
+};
+
+static int rogue_vmap(struct rogue_file *rf, struct rogue_vmap __user *uarg)
+{
+	struct rogue_vmap arg;
+	struct dma_buf *dmabuf;
+	size_t last;
+	int ret;
+
+	if (rf->dmabuf)
+		return -EBUSY;
+	if (copy_from_user(&arg, uarg, sizeof(arg)))
+		return -EFAULT;
+	dmabuf = dma_buf_get(arg.fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	ret = dma_buf_vmap_unlocked(dmabuf, &rf->map);
+	if (ret) {
+		dma_buf_put(dmabuf);
+		return ret;
+	}
+	rf->dmabuf = dmabuf;
+
+	last = dmabuf->size - sizeof(u64);
+	arg.is_iomem = rf->map.is_iomem;
+	arg.word = iosys_map_rd(&rf->map, 0, u64);
+	arg.last = iosys_map_rd(&rf->map, last, u64);
+	iosys_map_wr(&rf->map, last, u64, ~arg.last);
+	return copy_to_user(uarg, &arg, sizeof(arg)) ? -EFAULT : 0;
+}
+
+static int rogue_open(struct inode *inode, struct file *file)
+{
+	file->private_data = kzalloc(sizeof(struct rogue_file), GFP_KERNEL);
+	return file->private_data ? 0 : -ENOMEM;
+}
+
+static int rogue_close(struct inode *inode, struct file *file)
+{
+	struct rogue_file *rf = file->private_data;
+
+	if (rf->dmabuf) {
+		dma_buf_vunmap_unlocked(rf->dmabuf, &rf->map);
+		dma_buf_put(rf->dmabuf);
+	}
+	kfree(rf);
+	return 0;
+}
+
+static long rogue_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	switch (cmd) {
+	case ROGUE_IOC_EXPORT:
+		return rogue_export((void __user *)arg);
+	case ROGUE_IOC_NOTIFY:
+		return rogue_notify((void __user *)arg);
+	case ROGUE_IOC_VMAP:
+		return rogue_vmap(file->private_data, (void __user *)arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static const struct file_operations rogue_fops = {
+	.owner = THIS_MODULE,
+	.open = rogue_open,
+	.release = rogue_close,
+	.unlocked_ioctl = rogue_ioctl,
+};
+
+static struct miscdevice rogue_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "rogue",
+	.fops = &rogue_fops,
+};
+module_misc_device(rogue_misc);
+
+COMPAT_IMPORT_NS_DMA_BUF;
+MODULE_AUTHOR("movable-dmabuf");
+MODULE_DESCRIPTION("dma-bufs that break the rules, for tests");
+MODULE_LICENSE("GPL");

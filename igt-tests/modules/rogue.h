@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls of /dev/rogue: dma-bufs that break one rule each, and a user of vmap.
+ */
+#ifndef ROGUE_H
+#define ROGUE_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/** enum rogue_fault - which rule a buffer's exporter breaks */
+enum rogue_fault {
+	/** @ROGUE_NONE: None: a well behaved exporter, the control. */
+	ROGUE_NONE,
+	/** @ROGUE_ALIGNMENT: Its tables have borders within pages. */
+	ROGUE_ALIGNMENT,
+	/** @ROGUE_LENGTH: Its tables lack the last page. */
+	ROGUE_LENGTH,
+	/** @ROGUE_PAGES: Its tables name pages for memory that is no RAM. */
+	ROGUE_PAGES,
+	/** @ROGUE_LOCK: It notifies without the reservation. */
+	ROGUE_LOCK,
+	/** @ROGUE_FENCE: A KERNEL fence of it takes three seconds. */
+	ROGUE_FENCE,
+	/** @ROGUE_MOVED: It maps other pages each time, and tells nobody. */
+	ROGUE_MOVED,
+	/** @ROGUE_FAULTS: Number of values. */
+	ROGUE_FAULTS,
+};
+
+/** struct rogue_export - make a buffer */
+struct rogue_export {
+	/** @size: In: bytes, a multiple of the page size, at most 64 KiB. */
+	__u64 size;
+	/** @fault: In: one of &enum rogue_fault. */
+	__u32 fault;
+	/** @fd: Out: its dma-buf. */
+	__s32 fd;
+};
+
+/** struct rogue_vmap - map any dma-buf for the kernel until the file is closed */
+struct rogue_vmap {
+	/** @fd: In: the dma-buf. */
+	__s32 fd;
+	/** @is_iomem: Out: as the exporter says. */
+	__u32 is_iomem;
+	/** @word: Out: the first eight bytes. */
+	__u64 word;
+	/** @last: Out: the last eight bytes, exchanged for their complement. */
+	__u64 last;
+};
+
+#define ROGUE_IOC_EXPORT	_IOWR('R', 0, struct rogue_export)
+/* Notifies the importers of one of our buffers; its fd is the argument. */
+#define ROGUE_IOC_NOTIFY	_IOW('R', 1, __s32)
+#define ROGUE_IOC_VMAP		_IOWR('R', 2, struct rogue_vmap)
+
+#endif /* ROGUE_H */

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT
+/**
+ * TEST: vrnic strict
+ * Category: Core
+ * Description: vrnic catches exporters that break the rules, and vvram importers.
+ *
+ * SUBTEST: honest-exporter
+ * Description: The control: an exporter that keeps the rules is not blamed.
+ * SUBTEST: exporter-%s
+ * Description: A breach is counted, told by ioctl, and logged once with the
+ *	exporter's name.
+ * SUBTEST: importer-late-unmap
+ * Description: The exporter waits for an importer that unmaps late.
+ * SUBTEST: importer-never-unmap
+ * Description: It waits for as long as the importer does not unmap at all.
+ * SUBTEST: importer-unlocked-map
+ * Description: A map without the reservation is refused and counted.
+ * SUBTEST: vmap
+ * Description: A kernel mapping pins the buffer, and tells what it is made of.
+ */
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "movable.h"
+#include "modules/rogue.h"
+
+IGT_TEST_DESCRIPTION("Who breaks the rules is caught.");
+
+static int fd = -1, nic = -1, rogue = -1;
+static bool dynamic;
+
+static int open_rogue(void)
+{
+	const char *modules = getenv("MODULES");
+	char command[256];
+
+	igt_require_f(modules, "MODULES does not say where the test modules are\n");
+	snprintf(command, sizeof(command), "%s/rogue.ko", modules);
+	igt_require_f(!access(command, R_OK), "no %s\n", command);
+	snprintf(command, sizeof(command), "[ -d /sys/module/rogue ] || insmod %s/rogue.ko", modules);
+	igt_assert_eq(system(command), 0);
+	return open("/dev/rogue", O_RDWR);
+}
+
+static struct vrnic_reg_mr rogue_region(uint32_t fault)
+{
+	struct rogue_export export = { .size = KIB(32), .fault = fault };
+
+	igt_assert_eq(do_call(rogue, ROGUE_IOC_EXPORT, &export), 0);
+	return vrnic_reg_dma_buf(nic, export.fd, VRNIC_MR_ON_DEMAND, export.size);
+}
+
+static int advise(const struct vrnic_reg_mr *reg)
+{
+	struct vrnic_advise_mr advise = { .handle = reg->handle, .flags = VRNIC_ADVISE_FLUSH };
+
+	return do_call(nic, VRNIC_IOC_ADVISE_MR, &advise);
+}
+
+static uint64_t violations(const struct vrnic_reg_mr *reg, uint32_t *last)
+{
+	struct vrnic_query_mr mr = vrnic_query_mr(nic, reg->handle);
+
+	*last = mr.last_violation;
+	return mr.counters.violations;
+}
+
+static void notify(const struct vrnic_reg_mr *reg)
+{
+	int32_t dmabuf = reg->fd;
+
+	igt_assert_eq(do_call(rogue, ROGUE_IOC_NOTIFY, &dmabuf), 0);
+}
+
+static void free_region(struct vrnic_reg_mr *reg)
+{
+	vrnic_dereg_mr(nic, reg->handle);
+	close(reg->fd);
+}
+
+static void test_honest(void)
+{
+	struct vrnic_reg_mr reg = rogue_region(ROGUE_NONE);
+	uint32_t last;
+
+	igt_assert_eq(advise(&reg), 0);
+	igt_assert_eq(advise(&reg), 0);
+	if (dynamic) {
+		notify(&reg);
+		igt_assert_eq(vrnic_query_mr(nic, reg.handle).state & VRNIC_MR_STATE_MAPPED, 0);
+		igt_assert_eq(advise(&reg), 0);
+	}
+	igt_assert_eq_u64(violations(&reg, &last), 0);
+	igt_assert_eq(last, VRNIC_VIOLATION_NONE);
+	free_region(&reg);
+}
+
+static void set_fence_timeout(const char *seconds)
+{
+	igt_assert_eq(__debugfs_write("/sys/module/vrnic/parameters/fence_timeout", seconds), 0);
+}
+
+/* How often the kernel's log names the exporter as one that breaks the rules. */
+static int blamed(void)
+{
+	FILE *f = popen("dmesg | grep -c 'exporter rogue breaks the dma-buf contract'", "r");
+	int n = -1;
+
+	igt_assert(f && fscanf(f, "%d", &n) == 1);
+	pclose(f);
+	return n;
+}
+
+/* A kernel with CONFIG_DMABUF_DEBUG gives importers tables without pages. */
+static bool pages_are_shown(void)
+{
+	return system("zgrep -qs CONFIG_DMABUF_DEBUG=y /proc/config.gz");
+}
+
+static void test_exporter(uint32_t fault, uint32_t violation, int error)
+{
+	struct vrnic_reg_mr reg;
+	uint32_t last;
+
+	igt_require_f(dynamic || (fault != ROGUE_LOCK && fault != ROGUE_MOVED),
+		      "this kernel pins mapped buffers\n");
+	igt_require_f(fault != ROGUE_PAGES || pages_are_shown(), "this kernel hides all pages\n");
+	reg = rogue_region(fault);
+	if (fault == ROGUE_FENCE)
+		set_fence_timeout("1");
+	igt_assert_eq(advise(&reg), error);
+	set_fence_timeout("60");
+	if (fault == ROGUE_LOCK)
+		notify(&reg);
+	if (fault == ROGUE_MOVED)
+		igt_assert_eq(advise(&reg), 0);
+
+	igt_assert_lte(1, violations(&reg, &last));
+	igt_assert_eq(last, violation);
+	igt_assert_eq(blamed(), 1);
+	free_region(&reg);
+}
+
+/* Milliseconds that a revocation takes. */
+static uint64_t time_revoke(const char *how)
+{
+	struct shared s = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
+	struct drm_vvram_gem_revoke revoke = { .handle = s.handle };
+	uint64_t start;
+
+	igt_assert_eq(advise(&s.reg), 0);
+	vrnic_misbehave(how);
+	start = now_ms();
+	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_REVOKE, &revoke), 0);
+	start = now_ms() - start;
+	vrnic_misbehave("none");
+	unshare_buffer(fd, nic, &s);
+	return start;
+}
+
+static void test_late_unmap(void)
+{
+	uint64_t honest = 1000, took;
+	int i;
+
+	igt_require_f(dynamic, "this kernel pins mapped buffers\n");
+	for (i = 0; i < 5; i++) {
+		took = time_revoke("none");
+		honest = took < honest ? took : honest;
+	}
+	/* It unmaps after 100 ms, give or take a tick. */
+	igt_assert_lte(90, time_revoke("late-unmap"));
+	igt_assert_lt(honest, 90);
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static void test_never_unmap(void)
+{
+	struct sigaction act = { .sa_handler = on_alarm };
+	struct drm_vvram_gem_revoke revoke = {};
+	struct shared s;
+
+	igt_require_f(dynamic, "this kernel pins mapped buffers\n");
+	s = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
+	revoke.handle = s.handle;
+	igt_assert_eq(advise(&s.reg), 0);
+	vrnic_misbehave("never-unmap");
+
+	/* Without SA_RESTART: the alarm ends the wait. */
+	sigaction(SIGALRM, &act, NULL);
+	ualarm(500000, 500000);
+	igt_assert_eq(ioctl(fd, DRM_IOCTL_VVRAM_GEM_REVOKE, &revoke), -1);
+	igt_assert_eq(errno, EINTR);
+	ualarm(0, 0);
+	vrnic_misbehave("none");
+
+	vrnic_dereg_mr(nic, s.reg.handle);
+	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_REVOKE, &revoke), 0);
+	munmap(s.p, s.size);
+	close(s.dmabuf);
+	gem_close(fd, s.handle);
+}
+
+static void test_unlocked_map(void)
+{
+	struct shared s;
+	uint64_t before;
+
+	igt_require_f(dynamic, "this kernel pins mapped buffers\n");
+	igt_require_f(access("/proc/lockdep_stats", F_OK), "lockdep tells by itself\n");
+	s = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
+	before = chaos_read(fd, "unlocked_calls");
+	vrnic_misbehave("unlocked-map");
+	igt_assert_eq(advise(&s.reg), -EINVAL);
+	vrnic_misbehave("none");
+	igt_assert_eq_u64(chaos_read(fd, "unlocked_calls"), before + 1);
+	igt_assert_eq(advise(&s.reg), 0);
+	igt_assert_eq_u64(chaos_read(fd, "unlocked_calls"), before + 1);
+	unshare_buffer(fd, nic, &s);
+}
+
+static void test_vmap(void)
+{
+	uint32_t handle, place;
+	struct rogue_vmap vmap;
+	uint64_t *p;
+
+	for (place = SYSTEM; place <= VRAM; place++) {
+		int user = open("/dev/rogue", O_RDWR);
+
+		igt_assert_eq(__vvram_create(fd, KIB(64), place,
+					     DRM_VVRAM_GEM_CREATE_CONTIGUOUS, &handle), 0);
+		p = vvram_mmap(fd, handle, KIB(64));
+		pattern_fill(p, KIB(64), place);
+		vmap = (struct rogue_vmap) { .fd = prime_handle_to_fd_for_mmap(fd, handle) };
+		igt_assert_eq(do_call(user, ROGUE_IOC_VMAP, &vmap), 0);
+		igt_assert_eq(vmap.is_iomem, place == VRAM &&
+			      vvram_query(fd).backend == DRM_VVRAM_BACKEND_PCI);
+		igt_assert_eq_u64(vmap.word, p[0]);
+		igt_assert_eq_u64(vmap.last, ~p[KIB(64) / 8 - 1]);
+
+		igt_assert_eq(vvram_info(fd, handle).placement, place);
+		igt_assert_lte(1, vvram_info(fd, handle).pins);
+		igt_assert_eq(__vvram_move(fd, handle, place == VRAM ? SYSTEM : VRAM), -EBUSY);
+		close(user);
+		vvram_move(fd, handle, place == VRAM ? SYSTEM : VRAM);
+		igt_assert_eq_u64(vmap.last, ~p[KIB(64) / 8 - 1]);
+		close(vmap.fd);
+		munmap(p, KIB(64));
+		gem_close(fd, handle);
+	}
+}
+
+igt_main {
+	static const struct {
+		const char *name;
+		uint32_t fault, violation;
+		int error;
+	} faults[] = {
+		{ "alignment", ROGUE_ALIGNMENT, VRNIC_VIOLATION_ALIGNMENT, 0 },
+		{ "length", ROGUE_LENGTH, VRNIC_VIOLATION_LENGTH, -EINVAL },
+		{ "pages", ROGUE_PAGES, VRNIC_VIOLATION_PAGES, -EFAULT },
+		{ "lock", ROGUE_LOCK, VRNIC_VIOLATION_LOCK, 0 },
+		{ "fence", ROGUE_FENCE, VRNIC_VIOLATION_FENCE, -ETIMEDOUT },
+		{ "moved", ROGUE_MOVED, VRNIC_VIOLATION_MOVED, 0 },
+	};
+
+	igt_fixture {
+		fd = drm_open_driver(DRIVER_ANY);
+		nic = vrnic_open();
+		dynamic = vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC;
+		rogue = open_rogue();
+		igt_assert_fd(rogue);
+	}
+
+	igt_describe("No false alarm.");
+	igt_subtest("honest-exporter")
+		test_honest();
+	for (unsigned int i = 0; i < ARRAY_LEN(faults); i++) {
+		igt_describe("The rule that was broken is named.");
+		igt_subtest_f("exporter-%s", faults[i].name)
+			test_exporter(faults[i].fault, faults[i].violation, faults[i].error);
+	}
+	igt_describe("The control: the exporter's wait shows a late importer.");
+	igt_subtest("importer-late-unmap")
+		test_late_unmap();
+	igt_describe("The control: the exporter does not take away what is mapped.");
+	igt_subtest("importer-never-unmap")
+		test_never_unmap();
+	igt_describe("The control: a map without the lock does not go through.");
+	igt_subtest("importer-unlocked-map")
+		test_unlocked_map();
+	igt_describe("Who has a pointer keeps what it points to.");
+	igt_subtest("vmap")
+		test_vmap();
+
+	igt_fixture {
+		vrnic_misbehave("none");
+		close(rogue);
+		vvram_wait_unused(fd);
+		close(nic);
+		drm_close_driver(fd);
+		igt_assert_eq(system("rmmod rogue"), 0);
+	}
+}
