@@ -139,6 +139,28 @@ static void vvram_pci_shutdown(struct pci_dev *pdev)
 	vvram_device_stop(pci_get_drvdata(pdev));
 }
 
+/*
+ * The function answers to nobody while it is reset: accesses by CPUs and peers would
+ * be lost. So all buffers that can move wait outside.
+ */
+static void vvram_pci_reset_prepare(struct pci_dev *pdev)
+{
+	struct vvram_device *vdev = pci_get_drvdata(pdev);
+
+	if (vvram_vram_mgr_vacate(vdev))
+		drm_warn(&vdev->drm, "buffers are in VRAM while it is reset\n");
+}
+
+static void vvram_pci_reset_done(struct pci_dev *pdev)
+{
+	vvram_vram_mgr_reopen(pci_get_drvdata(pdev));
+}
+
+static const struct pci_error_handlers vvram_pci_err_handler = {
+	.reset_prepare = vvram_pci_reset_prepare,
+	.reset_done = vvram_pci_reset_done,
+};
+
 /* QEMU's ivshmem-plain, of Red Hat's vendor id. */
 static const struct pci_device_id vvram_pci_ids[] = {
 	{ PCI_DEVICE(PCI_VENDOR_ID_REDHAT_QUMRANET, 0x1110) },
@@ -152,6 +174,7 @@ static struct pci_driver vvram_pci_driver = {
 	.probe = vvram_pci_probe,
 	.remove = vvram_pci_remove,
 	.shutdown = vvram_pci_shutdown,
+	.err_handler = &vvram_pci_err_handler,
 };
 
 static struct device *vvram_soft_dev;

@@ -57,7 +57,9 @@ static int vvram_vram_mgr_alloc_blocks(struct vvram_vram_mgr *mgr, u64 size,
 	int ret;
 
 	mutex_lock(&mgr->lock);
-	if (mgr->max_chunk && !contiguous)
+	if (mgr->closed)
+		ret = -ENOSPC;
+	else if (mgr->max_chunk && !contiguous)
 		ret = vvram_vram_mgr_alloc_scattered(mgr, size, blocks);
 	else
 		ret = gpu_buddy_alloc_blocks(&mgr->mm, 0, mgr->mm.size, size,
@@ -211,6 +213,38 @@ int vvram_vram_mgr_init(struct vvram_device *vdev)
 	ttm_set_driver_manager(&vdev->ttm, TTM_PL_VRAM, &mgr->base);
 	ttm_resource_manager_set_used(&mgr->base, true);
 	return 0;
+}
+
+static void vvram_vram_mgr_set_closed(struct vvram_vram_mgr *mgr, bool closed)
+{
+	mutex_lock(&mgr->lock);
+	mgr->closed = closed;
+	mutex_unlock(&mgr->lock);
+}
+
+/**
+ * vvram_vram_mgr_vacate() - bring out of VRAM all that can move, and let nothing in
+ * @vdev: the device
+ *
+ * What is pinned stays. Until vvram_vram_mgr_reopen() VRAM is as if it were full.
+ *
+ * Return: 0, or an error with buffers still in VRAM.
+ */
+int vvram_vram_mgr_vacate(struct vvram_device *vdev)
+{
+	struct vvram_vram_mgr *mgr = &vdev->vram_mgr;
+
+	vvram_vram_mgr_set_closed(mgr, true);
+	return ttm_resource_manager_evict_all(&vdev->ttm, &mgr->base);
+}
+
+/**
+ * vvram_vram_mgr_reopen() - undo vvram_vram_mgr_vacate()
+ * @vdev: the device
+ */
+void vvram_vram_mgr_reopen(struct vvram_device *vdev)
+{
+	vvram_vram_mgr_set_closed(&vdev->vram_mgr, false);
 }
 
 /**

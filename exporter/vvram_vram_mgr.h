@@ -22,6 +22,8 @@ struct vvram_vram_mgr {
 	struct gpu_buddy mm;
 	/** @max_chunk: Largest piece given to a buffer, bytes; 0 for any. */
 	u64 max_chunk;
+	/** @closed: Nothing is allocated for now; @lock. */
+	bool closed;
 };
 
 /**
@@ -39,6 +41,8 @@ struct vvram_vram_resource {
 #define to_vvram_vram_resource(r)	container_of(r, struct vvram_vram_resource, base)
 
 int vvram_vram_mgr_init(struct vvram_device *vdev);
+int vvram_vram_mgr_vacate(struct vvram_device *vdev);
+void vvram_vram_mgr_reopen(struct vvram_device *vdev);
 void vvram_vram_mgr_fini(struct vvram_device *vdev);
 
 #endif /* VVRAM_VRAM_MGR_H */

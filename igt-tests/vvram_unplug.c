@@ -10,61 +10,13 @@
  * Description: The importer goes away in the middle of transfers; moves go on.
  */
 
-#include <limits.h>
 #include <pthread.h>
 
 #include "movable.h"
 
 IGT_TEST_DESCRIPTION("Devices that go away while they are in use.");
 
-static const char vvram_driver[] = "/sys/bus/pci/drivers/vvram";
-static const char vrnic_driver[] = "/sys/bus/pci/drivers/vrnic";
-
 static int fd = -1, nic = -1;
-
-/* Name of the function that a driver is bound to, as its folder in sysfs has it. */
-static bool bound_function(const char *driver, char *name)
-{
-	char command[256];
-	FILE *f;
-	bool found;
-
-	snprintf(command, sizeof(command), "ls %s 2>/dev/null | grep -m 1 ^0000:", driver);
-	f = popen(command, "r");
-	igt_assert(f);
-	found = fscanf(f, "%63s", name) == 1;
-	pclose(f);
-	return found;
-}
-
-static void driver_write(const char *driver, const char *what, const char *name)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/%s", driver, what);
-	igt_assert_eq(__debugfs_write(path, name), 0);
-}
-
-static int open_vvram_again(void)
-{
-	char path[64];
-	uint64_t end = now_ms() + 5000;
-	int again, i;
-
-	while (now_ms() < end) {
-		for (i = 0; i < 8; i++) {
-			struct drm_vvram_query query = {};
-
-			snprintf(path, sizeof(path), "/dev/dri/card%d", i);
-			again = open(path, O_RDWR | O_CLOEXEC);
-			if (again >= 0 && !do_call(again, DRM_IOCTL_VVRAM_QUERY, &query))
-				return again;
-			close(again);
-		}
-		usleep(10000);
-	}
-	return -1;
-}
 
 static void *mover_until_gone(void *arg)
 {
@@ -92,7 +44,7 @@ static void test_unbind_in_use(void)
 	void *result;
 	int again;
 
-	igt_require_f(bound_function(vvram_driver, name), "VRAM is not a PCI function\n");
+	igt_require_f(bound_function(VVRAM_DRIVER, name), "VRAM is not a PCI function\n");
 	s = share_buffer(fd, nic, size, VRNIC_MR_ON_DEMAND, 0);
 	mem = vrnic_reg_user(nic, local, size);
 	queue = vrnic_create_queue(nic, 4);
@@ -101,7 +53,7 @@ static void test_unbind_in_use(void)
 	igt_assert_eq(pthread_create(&thread, NULL, mover_until_gone, &s.handle), 0);
 	usleep(50000);
 
-	driver_write(vvram_driver, "unbind", name);
+	driver_write(VVRAM_DRIVER, "unbind", name);
 	pthread_join(thread, &result);
 	igt_assert_eq((intptr_t)result, -ENODEV);
 
@@ -114,8 +66,8 @@ static void test_unbind_in_use(void)
 	p[size - 1] = p[0];
 	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_CREATE, &create), -ENODEV);
 
-	driver_write(vvram_driver, "bind", name);
-	again = open_vvram_again();
+	driver_write(VVRAM_DRIVER, "bind", name);
+	again = vvram_open_again();
 	igt_assert_fd(again);
 	/* The old device ends late: the new one is in use already. */
 	vrnic_dereg_mr(nic, s.reg.handle);
@@ -146,7 +98,7 @@ static void test_importer_unbind(void)
 	char name[64];
 	int i;
 
-	igt_require_f(bound_function(vrnic_driver, name), "the importer is not a PCI function\n");
+	igt_require_f(bound_function(VRNIC_DRIVER, name), "the importer is not a PCI function\n");
 	s = share_buffer(fd, nic, size, VRNIC_MR_ON_DEMAND, 0);
 	mem = vrnic_reg_user(nic, local, size);
 	queue = vrnic_create_queue(nic, 64);
@@ -157,13 +109,13 @@ static void test_importer_unbind(void)
 	for (i = 0; i < 64; i++)
 		igt_assert_eq(__vrnic_post(nic, queue, &wr, 1), 0);
 
-	driver_write(vrnic_driver, "unbind", name);
+	driver_write(VRNIC_DRIVER, "unbind", name);
 	igt_assert_eq(vvram_info(fd, s.handle).attachments, 0);
 	igt_assert_eq(do_call(nic, VRNIC_IOC_QUERY, &query), -ENODEV);
 	vvram_move(fd, s.handle, SYSTEM);
 	vvram_move(fd, s.handle, VRAM);
 
-	driver_write(vrnic_driver, "bind", name);
+	driver_write(VRNIC_DRIVER, "bind", name);
 	close(nic);
 	nic = vrnic_open();
 	igt_assert_eq(vrnic_query(nic).mrs, 0);

@@ -88,6 +88,7 @@ static int vrnic_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		pci_warn(pdev, "no hardware engine: %pe\n", edu);
 		edu = NULL;
 	}
+	pci_set_drvdata(pdev, edu);
 	return vrnic_start(&pdev->dev, edu);
 }
 
@@ -96,6 +97,27 @@ static void vrnic_pci_remove(struct pci_dev *pdev)
 	vrnic_stop();
 	pci_clear_master(pdev);
 }
+
+static void vrnic_pci_reset_prepare(struct pci_dev *pdev)
+{
+	struct vrnic_edu *edu = pci_get_drvdata(pdev);
+
+	if (edu)
+		vrnic_edu_reset_prepare(edu);
+}
+
+static void vrnic_pci_reset_done(struct pci_dev *pdev)
+{
+	struct vrnic_edu *edu = pci_get_drvdata(pdev);
+
+	if (edu)
+		vrnic_edu_reset_done(edu);
+}
+
+static const struct pci_error_handlers vrnic_pci_err_handler = {
+	.reset_prepare = vrnic_pci_reset_prepare,
+	.reset_done = vrnic_pci_reset_done,
+};
 
 static const struct pci_device_id vrnic_pci_ids[] = {
 	{ PCI_DEVICE(VRNIC_PCI_VENDOR, VRNIC_PCI_DEVICE) },
@@ -109,6 +131,7 @@ static struct pci_driver vrnic_pci_driver = {
 	.probe = vrnic_pci_probe,
 	.remove = vrnic_pci_remove,
 	.shutdown = vrnic_pci_remove,
+	.err_handler = &vrnic_pci_err_handler,
 };
 
 static bool vrnic_has_function(void)

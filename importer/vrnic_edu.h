@@ -6,5 +6,7 @@ struct pci_dev;
 struct vrnic_edu;
 
 struct vrnic_edu *vrnic_edu_create(struct pci_dev *pdev);
+void vrnic_edu_reset_prepare(struct vrnic_edu *edu);
+void vrnic_edu_reset_done(struct vrnic_edu *edu);
 
 #endif /* VRNIC_EDU_H */

@@ -273,3 +273,26 @@ struct vrnic_edu *vrnic_edu_create(struct pci_dev *pdev)
 		return ERR_PTR(-EIO);
 	return edu;
 }
+
+/**
+ * vrnic_edu_reset_prepare() - the function is about to be reset
+ * @edu: the engine
+ *
+ * Returns when no transfer is under way; none starts before vrnic_edu_reset_done().
+ */
+void vrnic_edu_reset_prepare(struct vrnic_edu *edu)
+{
+	mutex_lock(&edu->lock);
+}
+
+/**
+ * vrnic_edu_reset_done() - the function works again, also if it did not before
+ * @edu: the engine
+ */
+void vrnic_edu_reset_done(struct vrnic_edu *edu)
+{
+	if (edu->broken)
+		pci_set_master(edu->pdev);
+	edu->broken = false;
+	mutex_unlock(&edu->lock);
+}

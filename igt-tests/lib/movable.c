@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include <sys/sysmacros.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -296,6 +296,49 @@ void chaos_write(int fd, const char *name, const char *text)
 
 	snprintf(file, sizeof(file), "chaos/%s", name);
 	igt_assert_eq(__debugfs_write(vvram_debugfs(fd, file), text), 0);
+}
+
+bool bound_function(const char *driver, char *name)
+{
+	char command[256];
+	FILE *f;
+	bool found;
+
+	snprintf(command, sizeof(command), "ls %s 2>/dev/null | grep -m 1 ^0000:", driver);
+	f = popen(command, "r");
+	igt_assert(f);
+	found = fscanf(f, "%63s", name) == 1;
+	pclose(f);
+	return found;
+}
+
+void driver_write(const char *driver, const char *what, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", driver, what);
+	igt_assert_eq(__debugfs_write(path, name), 0);
+}
+
+int vvram_open_again(void)
+{
+	char path[64];
+	uint64_t end = now_ms() + 5000;
+	int again, i;
+
+	while (now_ms() < end) {
+		for (i = 0; i < 8; i++) {
+			struct drm_vvram_query query = {};
+
+			snprintf(path, sizeof(path), "/dev/dri/card%d", i);
+			again = open(path, O_RDWR | O_CLOEXEC);
+			if (again >= 0 && !do_call(again, DRM_IOCTL_VVRAM_QUERY, &query))
+				return again;
+			close(again);
+		}
+		usleep(10000);
+	}
+	return -1;
 }
 
 void vrnic_misbehave(const char *how)

@@ -75,6 +75,15 @@ void vrnic_misbehave(const char *how);
 char *read_file(const char *path);
 char *vvram_debugfs(int fd, const char *name);
 
+#define VVRAM_DRIVER	"/sys/bus/pci/drivers/vvram"
+#define VRNIC_DRIVER	"/sys/bus/pci/drivers/vrnic"
+
+/* Name of the function that a driver is bound to, as its folder in sysfs has it. */
+bool bound_function(const char *driver, char *name);
+void driver_write(const char *driver, const char *what, const char *name);
+/* The node of a device that was bound anew, or -1 after a while. */
+int vvram_open_again(void);
+
 /* A thread that moves a buffer back and forth until it is stopped. */
 struct mover {
 	int fd;
