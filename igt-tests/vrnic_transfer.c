@@ -439,7 +439,7 @@ static void test_ten_thousand_moves(void)
 	struct load loads[ARRAY_LEN(modes)] = {};
 	struct shared s;
 	volatile bool stop = false;
-	uint64_t start = now_ms();
+	uint64_t start = now_ms(), iommu = iommu_faults();
 	unsigned int i;
 
 	igt_require_f(dynamic, "this kernel pins mapped buffers\n");
@@ -471,6 +471,7 @@ static void test_ten_thousand_moves(void)
 					       loads[i].rounds - 1, 1), -1);
 		vrnic_dereg_mr(nic, loads[i].reg.handle);
 	}
+	igt_assert_eq_u64(iommu_faults(), iommu);
 	igt_info("%llu ms\n", (unsigned long long)(now_ms() - start));
 	unshare_buffer(fd, nic, &s);
 }

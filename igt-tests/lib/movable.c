@@ -341,6 +341,36 @@ int vvram_open_again(void)
 	return -1;
 }
 
+int count_in_dmesg(const char *pattern)
+{
+	char command[256];
+	int n = -1;
+	FILE *f;
+
+	snprintf(command, sizeof(command), "dmesg | grep -cE '%s'", pattern);
+	f = popen(command, "r");
+	igt_assert(f && fscanf(f, "%d", &n) == 1);
+	pclose(f);
+	return n;
+}
+
+uint64_t iommu_faults(void)
+{
+	char *line, *end;
+	uint64_t sum = 0, n;
+
+	/* " 24:  0  3  DMAR-MSI  0-edge  dmar0": a count for each CPU. */
+	for (line = strtok(read_file("/proc/interrupts"), "\n"); line; line = strtok(NULL, "\n")) {
+		if (!strstr(line, "dmar0"))
+			continue;
+		for (line = strchr(line, ':') + 1; n = strtoull(line, &end, 10), end != line; line = end)
+			sum += n;
+		break;
+	}
+	/* Rare enough not to be suppressed; the other IOMMU has no count of its own. */
+	return sum ? sum : count_in_dmesg("virtio_iommu.*fault from EP");
+}
+
 void vrnic_misbehave(const char *how)
 {
 	igt_assert_eq(__debugfs_write("/sys/kernel/debug/vrnic0/misbehave", how), 0);

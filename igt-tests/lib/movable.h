@@ -73,6 +73,11 @@ void chaos_write(int fd, const char *name, const char *text);
 int __debugfs_write(const char *path, const char *text);
 void vrnic_misbehave(const char *how);
 char *read_file(const char *path);
+
+/* Lines of the kernel's log that match an extended regular expression. */
+int count_in_dmesg(const char *pattern);
+/* Accesses that an IOMMU has blocked so far. */
+uint64_t iommu_faults(void);
 char *vvram_debugfs(int fd, const char *name);
 
 #define VVRAM_DRIVER	"/sys/bus/pci/drivers/vvram"

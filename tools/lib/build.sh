@@ -27,8 +27,9 @@ stage_sources() {
 	mkdir -p "$dir"
 	rsync -a --checksum --include='*.[ch]' --include='Kbuild*' --include='*/' --exclude='*' \
 		"$repo/exporter" "$repo/importer" "$repo/compat" "$repo/uapi" "$repo/Kbuild" "$dir/"
-	mkdir -p "$dir/igt-tests"
+	mkdir -p "$dir/igt-tests" "$dir/tools"
 	rsync -a --checksum "$repo/igt-tests/modules" "$dir/igt-tests/"
+	rsync -a --checksum "$repo/tools/p2p-distance" "$dir/tools/"
 }
 
 # build_modules RELEASE: any warning is an error

@@ -4,14 +4,21 @@
 # A small initramfs: busybox, and the modules that reach the root over 9p.
 
 initramfs_modules=(virtio_pci virtio_console 9p 9pnet_virtio overlay)
+# Where the kernel has it: an IOMMU must be there before the devices behind it are used.
+initramfs_first=(virtio_iommu)
 
 # Prints the module files in the order in which they must be loaded.
 module_files() {
 	local release=$1 m
 
-	for m in "${initramfs_modules[@]}"; do
-		modprobe -d "$cache/root" -S "$release" --show-depends "$m"
-	done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
+	{
+		for m in "${initramfs_first[@]}"; do
+			modprobe -d "$cache/root" -S "$release" --show-depends "$m" 2>/dev/null || true
+		done
+		for m in "${initramfs_modules[@]}"; do
+			modprobe -d "$cache/root" -S "$release" --show-depends "$m"
+		done
+	} | awk '$1 == "insmod" && !seen[$2]++ { print $2 }'
 }
 
 build_initramfs() {

@@ -28,6 +28,10 @@ machine_devices() {
 		echo -cpu max,family=23 -device intel-iommu "$(root_ports)" \
 			"$(vram_function "$2" port1)" "$(edu_function port2)"
 		;;
+	p2p-virtio-iommu)
+		echo -cpu max,family=23 -device virtio-iommu-pci "$(root_ports)" \
+			"$(vram_function "$2" port1)" "$(edu_function port2)"
+		;;
 	p2p-switch)
 		echo -cpu max -device pcie-root-port,id=port1,chassis=1,slot=1 \
 			-device x3130-upstream,id=up1,bus=port1 \
@@ -39,15 +43,17 @@ machine_devices() {
 		echo -cpu max "$(root_ports)" "$(vram_function "$2" port1)" "$(edu_function port2)"
 		;;
 	*)
-		die "no machine '$1'; there are: soft p2p p2p-switch no-p2p"
+		die "no machine '$1'; there are: soft p2p p2p-virtio-iommu p2p-switch no-p2p"
 		;;
 	esac
 }
 
 # Kernel parameters: strict, so that an address is dead as soon as it is unmapped.
 machine_cmdline() {
-	[ "$1" = p2p ] && echo "intel_iommu=on iommu.strict=1"
-	return 0
+	case $1 in
+	p2p) echo "intel_iommu=on iommu.strict=1" ;;
+	p2p-virtio-iommu) echo "iommu.strict=1" ;;
+	esac
 }
 
 # Module parameters of vvram.
