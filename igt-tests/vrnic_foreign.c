@@ -68,27 +68,6 @@ static struct foreign from_dma_heap(void)
 	return f;
 }
 
-/* The card whose driver is called so. */
-static int open_card(const char *driver)
-{
-	char path[32], name[16];
-	int card, i;
-
-	for (i = 0; i < 8; i++) {
-		struct drm_version version = { .name = name, .name_len = sizeof(name) - 1 };
-
-		memset(name, 0, sizeof(name));
-		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
-		card = open(path, O_RDWR);
-		if (card < 0)
-			continue;
-		if (!ioctl(card, DRM_IOCTL_VERSION, &version) && !strcmp(name, driver))
-			return card;
-		close(card);
-	}
-	return -1;
-}
-
 static struct foreign from_vgem(void)
 {
 	struct drm_mode_create_dumb create = { .width = SIZE / 1024, .height = 256, .bpp = 32 };

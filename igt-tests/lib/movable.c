@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
+#include <dirent.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -368,7 +370,60 @@ uint64_t iommu_faults(void)
 		break;
 	}
 	/* Rare enough not to be suppressed; the other IOMMU has no count of its own. */
-	return sum ? sum : count_in_dmesg("virtio_iommu.*fault from EP");
+	return sum ? sum : (uint64_t)count_in_dmesg("virtio_iommu.*fault from EP");
+}
+
+int open_card(const char *driver)
+{
+	char path[32], name[16];
+	int card, i;
+
+	for (i = 0; i < 8; i++) {
+		struct drm_version version = { .name = name, .name_len = sizeof(name) - 1 };
+
+		memset(name, 0, sizeof(name));
+		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
+		card = open(path, O_RDWR);
+		if (card < 0)
+			continue;
+		if (!ioctl(card, DRM_IOCTL_VERSION, &version) && !strcmp(name, driver))
+			return card;
+		close(card);
+	}
+	return -1;
+}
+
+int open_monitor(void)
+{
+	char path[300];
+	struct dirent *e;
+	DIR *dir = opendir("/sys/class/virtio-ports");
+	int port = -1;
+
+	if (!dir)
+		return -1;
+	while (port < 0 && (e = readdir(dir))) {
+		snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name", e->d_name);
+		if (e->d_name[0] == '.' || access(path, R_OK) ||
+		    strncmp(read_file(path), "monitor", 7))
+			continue;
+		snprintf(path, sizeof(path), "/dev/%s", e->d_name);
+		port = open(path, O_RDWR | O_NONBLOCK);
+	}
+	closedir(dir);
+	return port;
+}
+
+void monitor_order(int monitor, const char *command)
+{
+	struct pollfd p = { .fd = monitor, .events = POLLIN };
+	char answer[4096];
+
+	igt_assert_eq(write(monitor, command, strlen(command)), strlen(command));
+	igt_assert_eq(write(monitor, "\n", 1), 1);
+	/* What it answers is of no use here, but must not pile up. */
+	while (poll(&p, 1, 20) > 0 && read(monitor, answer, sizeof(answer)) > 0)
+		;
 }
 
 void vrnic_misbehave(const char *how)

@@ -89,6 +89,13 @@ void driver_write(const char *driver, const char *what, const char *name);
 /* The node of a device that was bound anew, or -1 after a while. */
 int vvram_open_again(void);
 
+/* The card whose driver is called so, or -1. */
+int open_card(const char *driver);
+
+/* The port by which the machine takes orders, or -1. */
+int open_monitor(void);
+void monitor_order(int monitor, const char *command);
+
 /* A thread that moves a buffer back and forth until it is stopped. */
 struct mover {
 	int fd;

@@ -25,7 +25,7 @@ machine_devices() {
 		echo -cpu max
 		;;
 	p2p)
-		echo -cpu max,family=23 -device intel-iommu "$(root_ports)" \
+		echo -cpu max,family=23 -device intel-iommu -device bochs-display "$(root_ports)" \
 			"$(vram_function "$2" port1)" "$(edu_function port2)"
 		;;
 	p2p-virtio-iommu)
