@@ -6,6 +6,9 @@ help:
 	@echo 'make install   install them there (as root)'
 	@echo 'make demo      watch a buffer move under an importer, in a VM'
 	@echo 'make check     build for all kernels, run all tests, in VMs'
+	@echo 'make lint      static checks'
+	@echo 'make debug-check   all tests on a kernel that watches, churn, fuzzing'
+	@echo 'make soak HOURS=N  churn on that kernel for N hours'
 	@echo 'make vm-shell  a shell in a VM with both modules loaded'
 	@echo 'make clean     remove what make modules left'
 
@@ -21,7 +24,16 @@ demo:
 check:
 	tools/check
 
+lint:
+	tools/lint
+
+debug-check:
+	tools/debug-check
+
+soak:
+	tools/soak
+
 vm-shell:
 	tools/vm shell
 
-.PHONY: help modules clean install demo check vm-shell
+.PHONY: help modules clean install demo check lint debug-check soak vm-shell

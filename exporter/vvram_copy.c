@@ -469,3 +469,7 @@ int vvram_copy_init(struct vvram_device *vdev)
 		return -ENOMEM;
 	return drmm_add_action_or_reset(&vdev->drm, vvram_copy_fini, vdev);
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+#include "tests/vvram_copy_kunit.c"
+#endif

@@ -343,3 +343,7 @@ void vvram_vram_unmap_dma(struct vvram_device *vdev,
 	else
 		compat_free_sgt(attach, sgt, dir);
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+#include "tests/vvram_vram_kunit.c"
+#endif

@@ -261,3 +261,7 @@ void vvram_vram_mgr_fini(struct vvram_device *vdev)
 	ttm_set_driver_manager(&vdev->ttm, TTM_PL_VRAM, NULL);
 	gpu_buddy_fini(&mgr->mm);
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+#include "tests/vvram_vram_mgr_kunit.c"
+#endif

@@ -117,7 +117,7 @@ static void test_flush(void)
 	uint32_t queue = vrnic_create_queue(nic, 8), i;
 	struct vrnic_queue reset = { .handle = queue };
 	struct vrnic_wr wrs[8];
-	struct vrnic_wc wcs[8];
+	struct vrnic_wc wcs[8] = {};
 	struct vrnic_sge sge;
 	int done = 0;
 

@@ -394,6 +394,7 @@ igt_main {
 	igt_subtest("narrow-importer")
 		test_narrow();
 
-	igt_fixture
+	igt_fixture {
 		close(monitor);
+	}
 }

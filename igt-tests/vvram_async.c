@@ -53,6 +53,9 @@ static void free_syncobj(uint32_t handle)
 
 static int wait_point(uint32_t handle, uint64_t point, int ms)
 {
+	struct drm_syncobj_wait binary = {
+		.handles = (uintptr_t)&handle, .count_handles = 1,
+	};
 	struct timespec ts;
 	int64_t deadline;
 
@@ -65,14 +68,9 @@ static int wait_point(uint32_t handle, uint64_t point, int ms)
 		};
 
 		return do_call(fd, DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT, &arg);
-	} else {
-		struct drm_syncobj_wait arg = {
-			.handles = (uintptr_t)&handle, .count_handles = 1,
-			.timeout_nsec = deadline,
-		};
-
-		return do_call(fd, DRM_IOCTL_SYNCOBJ_WAIT, &arg);
 	}
+	binary.timeout_nsec = deadline;
+	return do_call(fd, DRM_IOCTL_SYNCOBJ_WAIT, &binary);
 }
 
 static int __move_async(uint32_t handle, uint32_t placement, struct drm_vvram_sync *syncs,

@@ -65,7 +65,6 @@ static void test_evict_4x(void)
 	unshare_buffer(fd, nic, &s);
 }
 
-
 static void test_evict_lru(void)
 {
 	const uint64_t size = vvram_query(fd).vram_size / 4;

@@ -14,16 +14,16 @@ struct vrnic_wq;
 struct vrnic_access_set {
 	/** @wq: The queue that the work is of. */
 	struct vrnic_wq *wq;
-	/** @nr: 1 or 2; two entries are different regions. */
-	unsigned int nr;
-	/** @mr: The regions. */
-	struct vrnic_mr *mr[2];
 	/** @fence: Covers the step for fenced regions, else NULL. */
 	struct dma_fence *fence;
 	/** @missed: A mapping was not there and had to be made. */
 	bool missed;
 	/** @cookie: Of the annotation as a path that others wait for. */
 	bool cookie;
+	/** @nr: 1 or 2; two entries are different regions. */
+	unsigned int nr;
+	/** @mr: The regions. */
+	struct vrnic_mr *mr[2];
 };
 
 int vrnic_access_begin(struct vrnic_access_set *set, struct vrnic_mr **culprit);

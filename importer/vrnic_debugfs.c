@@ -37,7 +37,7 @@ static int vrnic_parse_misbehaviour(char *text, u32 *bits)
 	int i;
 
 	*bits = 0;
-	while ((word = strsep(&text, " \n"))) {
+	while ((word = strsep(&text, "\n "))) {
 		if (!*word || !strcmp(word, "none"))
 			continue;
 		i = match_string(vrnic_misbehaviour_name,

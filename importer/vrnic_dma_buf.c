@@ -164,12 +164,12 @@ static int vrnic_wait_arrived(struct vrnic_mr *mr, bool intr)
 /* Kernels with CONFIG_DMABUF_DEBUG hide all pages: there, the address has to tell. */
 static bool vrnic_is_peer(struct vrnic_mr *mr)
 {
-	struct device *dev = mr->ctx->vdev->dev;
-
 	if (sg_page(mr->sgt->sgl))
 		return false;
-	return !IS_ENABLED(CONFIG_DMABUF_DEBUG) ||
-	       !vrnic_bus_is_ram(vrnic_bus_to_phys(dev, sg_dma_address(mr->sgt->sgl)));
+	if (!IS_ENABLED(CONFIG_DMABUF_DEBUG))
+		return true;
+	return !vrnic_bus_is_ram(vrnic_bus_to_phys(mr->ctx->vdev->dev,
+						   sg_dma_address(mr->sgt->sgl)));
 }
 
 static int vrnic_install(struct vrnic_mr *mr)

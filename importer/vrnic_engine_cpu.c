@@ -71,9 +71,8 @@ u64 vrnic_resolve(struct vrnic_device *vdev, const struct vrnic_place *place, u6
 
 static void vrnic_flush(const struct iosys_map *to)
 {
-	/* What was written to a BAR is there before anyone is told so. */
 	if (to->is_iomem)
-		wmb();
+		wmb(); /* what was written to a BAR is there before anyone is told so */
 }
 
 static int vrnic_cpu_copy(struct vrnic_device *vdev, const struct vrnic_place *dst,

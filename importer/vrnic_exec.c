@@ -391,3 +391,7 @@ void vrnic_exec(struct vrnic_wq *wq, const struct vrnic_work *work, struct vrnic
 	while (ex.nr_locals)
 		vrnic_mr_put(ex.local[--ex.nr_locals]);
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+#include "tests/vrnic_exec_kunit.c"
+#endif

@@ -326,3 +326,7 @@ void vrnic_mr_query(struct vrnic_mr *mr, struct vrnic_query_mr *out)
 		out->state |= VRNIC_MR_STATE_REVOKED;
 	up_read(&mr->access);
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+#include "tests/vrnic_mr_kunit.c"
+#endif

@@ -3,20 +3,25 @@
 # shellcheck disable=SC2154 # repo and cache are common.sh's
 # Building in the guest root: its compiler fits the kernels' headers.
 
-# in_root DIR COMMAND...: run in the guest root with DIR at /work; no mount outlives it
+# in_root DIR COMMAND...: run in the guest root with DIR at /mnt, and the debug kernel,
+# if there is one, at /usr/src/debug; no mount outlives it
 in_root() {
 	local dir=$1 root=$cache/root
 
 	shift
 	# shellcheck disable=SC2016 # for the inner shell
 	as_root unshare --mount --fork bash -c '
-		root=$1 dir=$2
-		shift 2
+		root=$1 dir=$2 debug=$3
+		shift 3
 		mount -t proc proc "$root/proc"
 		mount -t tmpfs tmpfs "$root/mnt"
 		mount --bind "$dir" "$root/mnt"
+		if [ -d "$debug" ]; then
+			mkdir -p "$root/usr/src/debug"
+			mount --bind "$debug" "$root/usr/src/debug"
+		fi
 		exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C "$@"
-	' in_root "$root" "$dir" "$@"
+	' in_root "$root" "$dir" "$cache/debug" "$@"
 }
 
 # Copies what the modules are made of; objects of the last build stay beside it.
@@ -27,9 +32,10 @@ stage_sources() {
 	mkdir -p "$dir"
 	rsync -a --checksum --include='*.[ch]' --include='Kbuild*' --include='*/' --exclude='*' \
 		"$repo/exporter" "$repo/importer" "$repo/compat" "$repo/uapi" "$repo/Kbuild" "$dir/"
-	mkdir -p "$dir/igt-tests" "$dir/tools"
+	mkdir -p "$dir/igt-tests" "$dir/tools/debug-kernel"
 	rsync -a --checksum "$repo/igt-tests/modules" "$dir/igt-tests/"
 	rsync -a --checksum "$repo/tools/p2p-distance" "$dir/tools/"
+	rsync -a --checksum "$repo/tools/debug-kernel/seeded" "$dir/tools/debug-kernel/"
 }
 
 # build_modules RELEASE: any warning is an error
@@ -48,7 +54,7 @@ build_modules() {
 	fi
 }
 
-# build_user: the tests and the demo
+# build_user: the tests, the demo, churn and fuzzer
 build_user() {
 	local dir=$cache/build/user
 
@@ -60,4 +66,6 @@ build_user() {
 		die "the tests do not build"
 	in_root "$dir" make -s -C /mnt/tools/demo OUT=/mnt/out >&2 ||
 		die "the demo does not build"
+	in_root "$dir" make -s -C /mnt/tools/stress OUT=/mnt/out >&2 ||
+		die "churn and fuzzer do not build"
 }

@@ -4,7 +4,10 @@
 # The guest root: Debian trixie with kernels, headers, compilers and IGT.
 
 guest_packages=(gcc make libc6-dev libdrm-dev libdrm-tests pciutils busybox-static kmod
-	strace iproute2 procps rdma-core jq sparse)
+	strace iproute2 procps rdma-core jq
+	flex bison bc libelf-dev libssl-dev xz-utils
+	lz4 sparse cppcheck clang
+	perftest gnuplot-nox python3-minimal)
 igt_packages=(igt-gpu-tools igt-gpu-tools-tests)
 
 # The mirror that this machine's apt uses, security left out.

@@ -21,7 +21,7 @@ static struct pci_dev *find(const char *name)
 	struct device *dev = name ? bus_find_device_by_name(&pci_bus_type, NULL, name) : NULL;
 
 	if (!dev)
-		pr_info("p2p-distance: there is no PCI function %s\n", name ? name : "(none given)");
+		pr_info("p2p-distance: there is no PCI function %s\n", name ? name : "(none)");
 	return dev ? to_pci_dev(dev) : NULL;
 }
 
