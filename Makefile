@@ -9,6 +9,8 @@ help:
 	@echo 'make lint      static checks'
 	@echo 'make debug-check   all tests on a kernel that watches, churn, fuzzing'
 	@echo 'make soak HOURS=N  churn on that kernel for N hours'
+	@echo 'make bench     figures, and what they are compared with'
+	@echo 'make bench-compare OLD=FILE NEW=FILE  what changed between two bench.json'
 	@echo 'make vm-shell  a shell in a VM with both modules loaded'
 	@echo 'make clean     remove what make modules left'
 
@@ -33,7 +35,13 @@ debug-check:
 soak:
 	tools/soak
 
+bench:
+	tools/bench/run
+
+bench-compare:
+	tools/bench/run compare $(OLD) $(NEW)
+
 vm-shell:
 	tools/vm shell
 
-.PHONY: help modules clean install demo check lint debug-check soak vm-shell
+.PHONY: help modules clean install demo check lint debug-check soak bench bench-compare vm-shell

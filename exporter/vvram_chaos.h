@@ -32,6 +32,8 @@ struct vvram_chaos {
 	u32 delay_ms;
 	/** @churn_hz: Moves per second of buffers picked at random. */
 	u32 churn_hz;
+	/** @ttm_copy: Move by ttm_bo_move_memcpy(), to compare with. */
+	bool ttm_copy;
 	/** @churn: Makes these moves. */
 	struct delayed_work churn;
 	/** @stale_writes: Times that a vacated place was written to. */

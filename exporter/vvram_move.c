@@ -141,6 +141,24 @@ static int vvram_move_copy(struct vvram_bo *bo, bool evict, struct ttm_resource 
 	return ret;
 }
 
+static bool vvram_is_in_one_piece(struct ttm_resource *res)
+{
+	return res->mem_type != TTM_PL_VRAM || to_vvram_vram_resource(res)->segs->count == 1;
+}
+
+/* Only to compare with: the CPU that asks copies all, before anybody goes on. */
+static int vvram_move_by_ttm(struct vvram_bo *bo, struct ttm_operation_ctx *ctx,
+			     struct ttm_resource *new_mem)
+{
+	int ret;
+
+	if (!vvram_is_in_one_piece(bo->ttm.resource) || !vvram_is_in_one_piece(new_mem))
+		return -EINVAL;
+	vvram_notify_importers(bo);
+	ret = ttm_bo_wait_ctx(&bo->ttm, ctx);
+	return ret ? ret : ttm_bo_move_memcpy(&bo->ttm, ctx, new_mem);
+}
+
 /* System memory stays where it is between "usable by devices" and "may be swapped". */
 static int vvram_move_system(struct vvram_bo *bo, struct ttm_resource *new_mem)
 {
@@ -190,5 +208,7 @@ int vvram_move(struct ttm_buffer_object *tbo, bool evict, struct ttm_operation_c
 	ret = ttm_bo_populate(tbo, ctx);
 	if (ret)
 		return ret;
+	if (unlikely(READ_ONCE(vvram_bo_device(bo)->chaos.ttm_copy)))
+		return vvram_move_by_ttm(bo, ctx, new_mem);
 	return vvram_move_copy(bo, evict, new_mem);
 }

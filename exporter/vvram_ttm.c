@@ -135,7 +135,8 @@ static int vvram_io_mem_reserve(struct ttm_device *bdev, struct ttm_resource *me
 	if (mem->mem_type != TTM_PL_VRAM)
 		return 0;
 
-	mem->bus.offset = vram->base;
+	/* For TTM's own copy only, which takes what is in one piece. */
+	mem->bus.offset = vram->base + to_vvram_vram_resource(mem)->segs->seg[0].offset;
 	mem->bus.is_iomem = true;
 	mem->bus.caching = vram->caching;
 	return 0;

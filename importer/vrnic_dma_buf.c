@@ -99,6 +99,14 @@ static void vrnic_invalidate_mappings(struct dma_buf_attachment *attach)
 		queue_work(vdev->wq, &mr->map_work);
 }
 
+/* Notifications go on until the attachment is gone, and must find no pin then. */
+static void vrnic_unpin(struct vrnic_mr *mr)
+{
+	if (mr->pinned)
+		dma_buf_unpin(mr->attach);
+	mr->pinned = false;
+}
+
 /*
  * A pinned buffer does not move: its notification is a revocation, and final. One
  * that comes before it is pinned is of the move that the pin itself makes.
@@ -116,8 +124,7 @@ static void vrnic_revoke_mappings(struct dma_buf_attachment *attach)
 	vrnic_dma_buf_stop_access(mr);
 	vrnic_set_revoked(mr);
 	vrnic_dma_buf_unmap_locked(mr);
-	dma_buf_unpin(attach);
-	mr->pinned = false;
+	vrnic_unpin(mr);
 }
 
 #define VRNIC_ATTACH_OPS(name, p2p, fn)				\
@@ -420,8 +427,7 @@ void vrnic_dma_buf_release(struct vrnic_mr *mr)
 		dma_resv_lock(resv, NULL);
 		vrnic_dma_buf_stop_access(mr);
 		vrnic_dma_buf_unmap_locked(mr);
-		if (mr->pinned)
-			dma_buf_unpin(mr->attach);
+		vrnic_unpin(mr);
 		if (vrnic_mr_is_fenced(mr))
 			vrnic_drop_fences(mr);
 		dma_resv_unlock(resv);

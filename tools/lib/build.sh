@@ -32,9 +32,10 @@ stage_sources() {
 	mkdir -p "$dir"
 	rsync -a --checksum --include='*.[ch]' --include='Kbuild*' --include='*/' --exclude='*' \
 		"$repo/exporter" "$repo/importer" "$repo/compat" "$repo/uapi" "$repo/Kbuild" "$dir/"
-	mkdir -p "$dir/igt-tests" "$dir/tools/debug-kernel"
+	mkdir -p "$dir/igt-tests" "$dir/tools/debug-kernel" "$dir/tools/bench"
 	rsync -a --checksum "$repo/igt-tests/modules" "$dir/igt-tests/"
 	rsync -a --checksum "$repo/tools/p2p-distance" "$dir/tools/"
+	rsync -a --checksum "$repo/tools/bench/module" "$dir/tools/bench/"
 	rsync -a --checksum "$repo/tools/debug-kernel/seeded" "$dir/tools/debug-kernel/"
 }
 
@@ -54,7 +55,7 @@ build_modules() {
 	fi
 }
 
-# build_user: the tests, the demo, churn and fuzzer
+# build_user: the tests, the demo, churn, fuzzer and benchmark
 build_user() {
 	local dir=$cache/build/user
 
@@ -68,4 +69,6 @@ build_user() {
 		die "the demo does not build"
 	in_root "$dir" make -s -C /mnt/tools/stress OUT=/mnt/out >&2 ||
 		die "churn and fuzzer do not build"
+	in_root "$dir" make -s -C /mnt/tools/bench OUT=/mnt/out >&2 ||
+		die "the benchmark does not build"
 }

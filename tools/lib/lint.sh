@@ -4,8 +4,8 @@
 # Static checks, each a function that prints what it found and fails.
 
 # Parts that run in the kernel, and parts that do not.
-lint_modules=(exporter importer compat igt-tests/modules tools/p2p-distance tools/debug-kernel)
-lint_user=(igt-tests/*.c igt-tests/lib igt-tests/igt tools/demo tools/stress)
+lint_modules=(exporter importer compat igt-tests/modules tools/p2p-distance tools/debug-kernel tools/bench/module)
+lint_user=(igt-tests/*.c igt-tests/lib igt-tests/igt tools/demo tools/stress tools/bench/*.c)
 
 lint_prepare() {
 	"$here/vm" build && "$here/vm" modules
@@ -16,7 +16,7 @@ lint_scripts() {
 	shellcheck -x -P "$here" "$here"/{vm,check,debug-check,lint,soak,lib/analyze} \
 		"$here/p2p-distance/p2p-distance" "$here"/lib/*.sh \
 		"$here"/guest/* "$repo/.ci/run" &&
-		shellcheck -x -P "$here/demo" "$here/demo/run"
+		shellcheck -x -P "$here/demo" "$here/demo/run" "$here/bench/run" "$here/bench/guest"
 }
 
 # files PART...: C files, relative to the checkout

@@ -23,7 +23,7 @@ struct program {
 /* Once in each process. */
 void open_files(void);
 
-/* All that the program made is closed again at its end. */
+/* Its files are closed some programs later, at the latest with the process. */
 void run_program(const struct program *p);
 
 void random_program(struct program *p, uint64_t *rnd);
