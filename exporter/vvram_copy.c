@@ -11,6 +11,7 @@
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/dma-fence-unwrap.h>
+#include <linux/dma-resv.h>
 #include <linux/io.h>
 #include <linux/iosys-map.h>
 #include <linux/mm.h>
@@ -428,6 +429,31 @@ struct dma_fence *vvram_copy_submit(struct vvram_device *vdev, struct vvram_copy
 	    dma_fence_add_callback(job->dep, &job->dep_cb, vvram_copy_dep_signalled))
 		queue_work(vdev->copy_wq, &job->start);
 	return fence;
+}
+
+/**
+ * vvram_copy_help() - do the copies of a buffer that no worker has begun
+ * @resv: the buffer's reservation, not held
+ * @most: bytes of a copy worth doing here
+ *
+ * For those who wait for them anyway, or would pay more for a worker that wakes up.
+ * Copies of several parts are the workers': they run side by side.
+ */
+void vvram_copy_help(struct dma_resv *resv, u64 most)
+{
+	struct dma_resv_iter cursor;
+	struct vvram_copy_job *job;
+	struct dma_fence *fence;
+
+	dma_resv_iter_begin(&cursor, resv, DMA_RESV_USAGE_KERNEL);
+	dma_resv_for_each_fence_unlocked(&cursor, fence) {
+		if (rcu_access_pointer(fence->ops) != &vvram_copy_fence_ops)
+			continue;
+		job = container_of(fence, struct vvram_copy_job, base);
+		if (job->nr_parts == 1 && job->size <= most && cancel_work(&job->start))
+			vvram_copy_start_work(&job->start);
+	}
+	dma_resv_iter_end(&cursor);
 }
 
 /**

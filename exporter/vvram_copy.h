@@ -5,6 +5,7 @@
 #include <linux/types.h>
 
 struct dma_fence;
+struct dma_resv;
 struct page;
 struct vvram_client;
 struct vvram_device;
@@ -44,6 +45,7 @@ struct vvram_copy {
 
 unsigned int vvram_copy_capacity(void);
 struct dma_fence *vvram_copy_submit(struct vvram_device *vdev, struct vvram_copy *copy);
+void vvram_copy_help(struct dma_resv *resv, u64 most);
 int vvram_copy_init(struct vvram_device *vdev);
 void vvram_copy_wait_idle(struct vvram_device *vdev);
 

@@ -18,6 +18,7 @@
 #include "dma_buf.h"
 #include "ttm.h"
 #include "vvram_bo.h"
+#include "vvram_copy.h"
 #include "vvram_dma_buf.h"
 #include "vvram_drm.h"
 #include "vvram_drv.h"
@@ -144,10 +145,11 @@ static int vvram_move_locked(struct vvram_bo *bo, u32 mem_type, struct vvram_syn
 
 static int vvram_move_sync(struct vvram_bo *bo)
 {
+	struct dma_resv *resv = bo->ttm.base.resv;
 	long ret;
 
-	ret = dma_resv_wait_timeout(bo->ttm.base.resv, DMA_RESV_USAGE_KERNEL, true,
-				    MAX_SCHEDULE_TIMEOUT);
+	vvram_copy_help(resv, U64_MAX);
+	ret = dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, true, MAX_SCHEDULE_TIMEOUT);
 	return ret < 0 ? ret : 0;
 }
 

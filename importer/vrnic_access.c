@@ -105,7 +105,7 @@ static int vrnic_map_all(struct vrnic_access_set *set, struct vrnic_mr **culprit
 			continue;
 		*culprit = set->mr[i];
 		if (!set->mr[i]->mapped || set->mr[i]->stale) {
-			set->missed = true;
+			set->missed = set->mr[i];
 			vrnic_count(set->mr[i], faults, 1);
 			trace_vrnic_fault(set->mr[i], 0);
 		}
@@ -200,7 +200,7 @@ static int vrnic_begin_stalled(struct vrnic_access_set *set, struct vrnic_mr **c
 		return ret;
 
 	ns = ktime_to_ns(ktime_sub(ktime_get(), start));
-	vrnic_note_stall(&(*culprit)->stats, ns);
+	vrnic_note_stall(&set->missed->stats, ns);
 	vrnic_note_stall(&set->wq->ctx->vdev->stats, ns);
 	return ret;
 }
@@ -237,7 +237,7 @@ int vrnic_access_begin(struct vrnic_access_set *set, struct vrnic_mr **culprit)
 	int ret;
 
 	set->fence = NULL;
-	set->missed = false;
+	set->missed = NULL;
 	*culprit = set->mr[0];
 	if (vrnic_wq_is_stopping(set->wq))
 		return -ECANCELED;

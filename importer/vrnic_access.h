@@ -16,8 +16,8 @@ struct vrnic_access_set {
 	struct vrnic_wq *wq;
 	/** @fence: Covers the step for fenced regions, else NULL. */
 	struct dma_fence *fence;
-	/** @missed: A mapping was not there and had to be made. */
-	bool missed;
+	/** @missed: A region whose mapping was not there and had to be made, or NULL. */
+	struct vrnic_mr *missed;
 	/** @cookie: Of the annotation as a path that others wait for. */
 	bool cookie;
 	/** @nr: 1 or 2; two entries are different regions. */

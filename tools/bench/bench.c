@@ -306,8 +306,16 @@ static void engine(void)
 	gem_close(vvram, handle);
 }
 
+static int by_size(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
 static void small(void)
 {
+	static uint64_t each[2000];
 	uint32_t handle = create(KIB(64), VRAM), i;
 	int fd = export(vvram, handle);
 	struct vrnic_reg_mr mr = reg(fd, KIB(64), VRNIC_MR_ON_DEMAND);
@@ -323,9 +331,10 @@ static void small(void)
 
 	traffic_init(&t, &mr, VRNIC_OP_WRITE, 4096, 1);
 	traffic_run(&t);
-	for (i = 0, ns = 0; i < 2000; i++)
-		ns += traffic_run(&t);
-	report("latency", "vrnic", 4096, ns / 2000.0);
+	for (i = 0; i < ARRAY_LEN(each); i++)
+		each[i] = traffic_run(&t);
+	qsort(each, ARRAY_LEN(each), sizeof(each[0]), by_size);
+	report("latency", "vrnic", 4096, each[ARRAY_LEN(each) / 2]);
 	traffic_fini(&t);
 	dereg(&mr);
 	close(fd);
@@ -711,12 +720,51 @@ static void memory(void)
 	wait_empty();
 }
 
-int main(void)
+static void migrate_all(void)
 {
 	static const uint64_t sizes[] = {
 		KIB(64), KIB(512), MIB(2), MIB(8), MIB(32), MIB(128), MIB(256),
 	};
-	static const uint64_t first[] = { KIB(4), MIB(1), MIB(64) };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_LEN(sizes); i++)
+		migrate(sizes[i]);
+}
+
+static void first_byte_all(void)
+{
+	static const uint64_t sizes[] = { KIB(4), MIB(1), MIB(64) };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_LEN(sizes); i++)
+		first_byte(sizes[i]);
+}
+
+static void evict(void)
+{
+	evict_among(100);
+	evict_among(10000);
+}
+
+/* FIGURES: which to run, separated by commas; all without. */
+static bool wanted(const char *name)
+{
+	const char *list = getenv("FIGURES");
+
+	return !list || !*list || strstr(list, name);
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} figures[] = {
+		{ "migrate", migrate_all }, { "engine", engine }, { "small", small },
+		{ "warm", warm }, { "mapping", mapping }, { "lifetimes", lifetimes },
+		{ "first-byte", first_byte_all }, { "under-moves", under_moves },
+		{ "notify", notify }, { "evict", evict }, { "memory", memory },
+	};
 	unsigned int i;
 
 	vvram = open_vvram();
@@ -724,19 +772,8 @@ int main(void)
 	bench = open("/dev/movable-bench", O_RDWR | O_CLOEXEC);
 	if (bench < 0)
 		die("/dev/movable-bench", -errno);
-	for (i = 0; i < ARRAY_LEN(sizes); i++)
-		migrate(sizes[i]);
-	engine();
-	small();
-	warm();
-	mapping();
-	lifetimes();
-	for (i = 0; i < ARRAY_LEN(first); i++)
-		first_byte(first[i]);
-	under_moves();
-	notify();
-	evict_among(100);
-	evict_among(10000);
-	memory();
+	for (i = 0; i < ARRAY_LEN(figures); i++)
+		if (wanted(figures[i].name))
+			figures[i].run();
 	return 0;
 }
