@@ -314,14 +314,33 @@ void vrnic_bus_close(struct vrnic_bus_view *view)
 		vrnic_put_aperture(view->aperture[--view->nr]);
 }
 
-/* How many bytes from @addr on are also neighbours physically. */
+/*
+ * How many bytes from @addr on are also neighbours physically. Segments are mapped and
+ * unmapped as a whole: where the last page is in place, those before it are.
+ */
 static u64 vrnic_contiguous(struct device *dev, dma_addr_t addr, phys_addr_t phys, u64 len)
 {
 	u64 run = PAGE_SIZE - offset_in_page(addr);
 
+	if (run >= len || vrnic_bus_to_phys(dev, addr + len - 1) == phys + len - 1)
+		return len;
+
 	while (run < len && vrnic_bus_to_phys(dev, addr + run) == phys + run)
 		run += PAGE_SIZE;
 	return min(run, len);
+}
+
+/* Asking for the same page again, as small requests do, is cheap. */
+static bool vrnic_is_known_ram(struct vrnic_bus_view *view, phys_addr_t phys)
+{
+	unsigned long pfn = PHYS_PFN(phys);
+
+	if (READ_ONCE(view->ram_pfn) == pfn)
+		return true;
+	if (!vrnic_bus_is_ram(phys))
+		return false;
+	WRITE_ONCE(view->ram_pfn, pfn);
+	return true;
 }
 
 /**
@@ -334,7 +353,7 @@ static u64 vrnic_contiguous(struct device *dev, dma_addr_t addr, phys_addr_t phy
  *
  * Return: number of bytes that follow each other there, 0 for a fault.
  */
-u64 vrnic_bus_resolve(const struct vrnic_bus_view *view, struct device *dev,
+u64 vrnic_bus_resolve(struct vrnic_bus_view *view, struct device *dev,
 		      dma_addr_t addr, u64 len, struct iosys_map *map)
 {
 	phys_addr_t phys = vrnic_bus_to_phys(dev, addr);
@@ -349,7 +368,7 @@ u64 vrnic_bus_resolve(const struct vrnic_bus_view *view, struct device *dev,
 		iosys_map_set_vaddr_iomem(map, ap->io + (phys - ap->start));
 		return min(len, ap->start + ap->size - phys);
 	}
-	if (!vrnic_bus_is_ram(phys))
+	if (!vrnic_is_known_ram(view, phys))
 		return 0;
 	iosys_map_set_vaddr(map, phys_to_virt(phys));
 	return len;

@@ -15,6 +15,8 @@ struct vrnic_aperture;
  * struct vrnic_bus_view - what a device on the bus can reach, for the CPU engine
  */
 struct vrnic_bus_view {
+	/** @ram_pfn: Page of RAM that was found last; zero is none of ours. */
+	unsigned long ram_pfn;
 	/** @nr: Entries in @aperture. */
 	unsigned int nr;
 	/** @aperture: BARs that were opened for the addresses of one mapping. */
@@ -28,7 +30,7 @@ bool vrnic_bus_is_ram(phys_addr_t phys);
 bool vrnic_bus_is_translated(struct device *dev);
 int vrnic_bus_open(struct vrnic_bus_view *view, struct device *dev, dma_addr_t addr);
 void vrnic_bus_close(struct vrnic_bus_view *view);
-u64 vrnic_bus_resolve(const struct vrnic_bus_view *view, struct device *dev,
+u64 vrnic_bus_resolve(struct vrnic_bus_view *view, struct device *dev,
 		      dma_addr_t addr, u64 len, struct iosys_map *map);
 
 #endif /* VRNIC_BUS_H */

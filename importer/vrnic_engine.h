@@ -14,7 +14,7 @@ struct vrnic_segment;
  */
 struct vrnic_place {
 	/** @map: The addresses. */
-	const struct vrnic_mapping *map;
+	struct vrnic_mapping *map;
 	/** @pos: First byte, counted from the first address. */
 	u64 pos;
 };
