@@ -314,19 +314,39 @@ void vrnic_bus_close(struct vrnic_bus_view *view)
 		vrnic_put_aperture(view->aperture[--view->nr]);
 }
 
-/*
- * How many bytes from @addr on are also neighbours physically. Segments are mapped and
- * unmapped as a whole: where the last page is in place, those before it are.
- */
-static u64 vrnic_contiguous(struct device *dev, dma_addr_t addr, phys_addr_t phys, u64 len)
+/* The pages of @seg from @pos up to @end are neighbours. */
+static void vrnic_learn_linear(struct vrnic_segment *seg, struct device *dev, u64 pos,
+			       phys_addr_t phys, u64 end)
 {
+	u64 linear = READ_ONCE(seg->linear);
+
+	if (pos > linear || end <= linear)
+		return;
+	if (pos && pos == linear && vrnic_bus_to_phys(dev, seg->addr + pos - 1) != phys - 1)
+		return;
+	WRITE_ONCE(seg->linear, end);
+}
+
+/*
+ * How many bytes from @pos on are also neighbours physically. An IOMMU makes one run of
+ * scattered pages: each of them is asked for, once. As a segment is mapped and unmapped
+ * as a whole, the first and the last one tell after that whether all are in place.
+ */
+static u64 vrnic_contiguous(struct vrnic_segment *seg, struct device *dev, u64 pos,
+			    phys_addr_t phys, u64 len)
+{
+	dma_addr_t addr = seg->addr + pos;
 	u64 run = PAGE_SIZE - offset_in_page(addr);
 
-	if (run >= len || vrnic_bus_to_phys(dev, addr + len - 1) == phys + len - 1)
+	if (run >= len || !vrnic_bus_is_translated(dev))
+		return len;
+	if (pos + len <= READ_ONCE(seg->linear) &&
+	    vrnic_bus_to_phys(dev, addr + len - 1) == phys + len - 1)
 		return len;
 
 	while (run < len && vrnic_bus_to_phys(dev, addr + run) == phys + run)
 		run += PAGE_SIZE;
+	vrnic_learn_linear(seg, dev, pos, phys, pos + run);
 	return min(run, len);
 }
 
@@ -347,22 +367,23 @@ static bool vrnic_is_known_ram(struct vrnic_bus_view *view, phys_addr_t phys)
  * vrnic_bus_resolve() - find the bytes behind a DMA address, now
  * @view: what was opened for the mapping
  * @dev: the device that does the DMA
- * @addr: the address
- * @len: bytes wanted
+ * @seg: the segment that holds the address
+ * @pos: where in it
+ * @len: bytes wanted, within the segment
  * @map: out: where they are for the CPU
  *
  * Return: number of bytes that follow each other there, 0 for a fault.
  */
 u64 vrnic_bus_resolve(struct vrnic_bus_view *view, struct device *dev,
-		      dma_addr_t addr, u64 len, struct iosys_map *map)
+		      struct vrnic_segment *seg, u64 pos, u64 len, struct iosys_map *map)
 {
-	phys_addr_t phys = vrnic_bus_to_phys(dev, addr);
+	phys_addr_t phys = vrnic_bus_to_phys(dev, seg->addr + pos);
 	const struct vrnic_aperture *ap;
 
 	if (!phys)
 		return 0;
 
-	len = vrnic_contiguous(dev, addr, phys, len);
+	len = vrnic_contiguous(seg, dev, pos, phys, len);
 	ap = vrnic_find_opened(view, phys);
 	if (ap) {
 		iosys_map_set_vaddr_iomem(map, ap->io + (phys - ap->start));

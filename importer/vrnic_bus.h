@@ -12,6 +12,20 @@ struct vrnic_aperture;
 #define VRNIC_MAX_APERTURES	4
 
 /**
+ * struct vrnic_segment - a run of DMA addresses
+ */
+struct vrnic_segment {
+	/** @addr: First DMA address. */
+	dma_addr_t addr;
+	/** @start: Byte of the buffer that it holds. */
+	u64 start;
+	/** @len: Bytes. */
+	u64 len;
+	/** @linear: The first so many are known to be neighbours; grows without a lock. */
+	u64 linear;
+};
+
+/**
  * struct vrnic_bus_view - what a device on the bus can reach, for the CPU engine
  */
 struct vrnic_bus_view {
@@ -31,6 +45,6 @@ bool vrnic_bus_is_translated(struct device *dev);
 int vrnic_bus_open(struct vrnic_bus_view *view, struct device *dev, dma_addr_t addr);
 void vrnic_bus_close(struct vrnic_bus_view *view);
 u64 vrnic_bus_resolve(struct vrnic_bus_view *view, struct device *dev,
-		      dma_addr_t addr, u64 len, struct iosys_map *map);
+		      struct vrnic_segment *seg, u64 pos, u64 len, struct iosys_map *map);
 
 #endif /* VRNIC_BUS_H */

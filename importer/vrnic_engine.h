@@ -66,7 +66,7 @@ struct vrnic_engine_ops {
 extern const struct vrnic_engine_ops vrnic_engine_cpu;
 extern const struct vrnic_engine_ops vrnic_engine_edu;
 
-const struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, u64 pos);
+struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, u64 pos);
 u64 vrnic_resolve(struct vrnic_device *vdev, const struct vrnic_place *place, u64 done,
 		  u64 len, bool write, struct iosys_map *out, struct vrnic_dma_fault *fault);
 

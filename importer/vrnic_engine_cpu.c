@@ -31,7 +31,7 @@ static DEFINE_SPINLOCK(vrnic_io_atomic_lock);
  * @map: segments in order
  * @pos: the byte, within the buffer
  */
-const struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, u64 pos)
+struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, u64 pos)
 {
 	unsigned int low = 0, high = map->nr - 1, mid;
 
@@ -60,12 +60,12 @@ const struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, 
 u64 vrnic_resolve(struct vrnic_device *vdev, const struct vrnic_place *place, u64 done,
 		  u64 len, bool write, struct iosys_map *out, struct vrnic_dma_fault *fault)
 {
-	const struct vrnic_segment *seg = vrnic_find_segment(place->map, place->pos + done);
+	struct vrnic_segment *seg = vrnic_find_segment(place->map, place->pos + done);
 	u64 within = place->pos + done - seg->start;
 
 	fault->addr = seg->addr + within;
 	fault->write = write;
-	return vrnic_bus_resolve(&place->map->view, vdev->dev, seg->addr + within,
+	return vrnic_bus_resolve(&place->map->view, vdev->dev, seg, within,
 				 min(len, seg->len - within), out);
 }
 

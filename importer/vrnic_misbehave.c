@@ -23,11 +23,12 @@ static void vrnic_write_late(struct work_struct *work)
 {
 	struct vrnic_mr *mr = container_of(work, struct vrnic_mr, late_work.work);
 	struct device *dev = mr->ctx->vdev->dev;
+	struct vrnic_segment seg = { .addr = mr->late_addr, .len = sizeof(u64) };
 	struct vrnic_bus_view view = {};
 	struct iosys_map map;
 
 	if (vrnic_bus_open(&view, dev, mr->late_addr) ||
-	    !vrnic_bus_resolve(&view, dev, mr->late_addr, sizeof(u64), &map)) {
+	    !vrnic_bus_resolve(&view, dev, &seg, 0, seg.len, &map)) {
 		vrnic_count(mr, dma_faults, 1);
 		trace_vrnic_dma_fault(mr, mr->late_addr);
 	} else {

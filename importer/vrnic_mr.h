@@ -16,18 +16,6 @@ struct sg_table;
 struct vrnic_umem;
 
 /**
- * struct vrnic_segment - a run of DMA addresses
- */
-struct vrnic_segment {
-	/** @addr: First DMA address. */
-	dma_addr_t addr;
-	/** @start: Byte of the buffer that it holds. */
-	u64 start;
-	/** @len: Bytes. */
-	u64 len;
-};
-
-/**
  * struct vrnic_mapping - DMA addresses of a whole buffer, and what is behind them
  */
 struct vrnic_mapping {
