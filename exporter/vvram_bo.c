@@ -14,13 +14,9 @@
 
 #include "ttm.h"
 #include "vvram_bo.h"
-#include "vvram_copy.h"
 #include "vvram_dma_buf.h"
 #include "vvram_drv.h"
 #include "vvram_trace.h"
-
-/* Up to here, clearing a new buffer costs less than waking a worker for it. */
-#define VVRAM_CLEAR_HERE	SZ_64K
 
 static uint vvram_pin_percent = 50;
 module_param_named(pin_limit, vvram_pin_percent, uint, 0644);
@@ -215,7 +211,6 @@ struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_ty
 	trace_vvram_create(bo);
 	vvram_bo_publish(bo);
 	ttm_bo_unreserve(&bo->ttm);
-	vvram_copy_help(bo->ttm.base.resv, VVRAM_CLEAR_HERE);
 	return bo;
 }
 

@@ -35,6 +35,8 @@
 #define VVRAM_COPY_MAX_PARTS	8
 /* Bytes between two points where other tasks get the CPU. */
 #define VVRAM_COPY_STEP		SZ_256K
+/* Up to here, a copy costs less than waking a worker for it. */
+#define VVRAM_COPY_SMALL	SZ_64K
 /* How long a poisoned place is watched for stale writers. */
 #define VVRAM_POISON_WATCH_MS	20
 
@@ -147,18 +149,19 @@ static u64 vvram_copy_map(struct vvram_device *vdev, const struct vvram_copy_pla
 	return vvram_copy_map_pages(place->pages, offset, max, map);
 }
 
-static void vvram_copy_range(struct vvram_copy_job *job, u64 offset, u64 end)
+static void vvram_copy_range(struct vvram_device *vdev, const struct vvram_copy_place *from,
+			     const struct vvram_copy_place *to, u64 offset, u64 end)
 {
 	struct iosys_map src, dst;
 	u64 len;
 
 	for (; offset < end; offset += len) {
 		len = min_t(u64, end - offset, VVRAM_COPY_STEP);
-		len = vvram_copy_map(job->vdev, &job->dst, offset, len, &dst);
-		if (vvram_copy_place_is_empty(&job->src)) {
+		len = vvram_copy_map(vdev, to, offset, len, &dst);
+		if (vvram_copy_place_is_empty(from)) {
 			iosys_map_memset(&dst, 0, 0, len);
 		} else {
-			len = vvram_copy_map(job->vdev, &job->src, offset, len, &src);
+			len = vvram_copy_map(vdev, from, offset, len, &src);
 			if (src.is_iomem)
 				drm_memcpy_from_wc(&dst, &src, len);
 			else
@@ -166,6 +169,7 @@ static void vvram_copy_range(struct vvram_copy_job *job, u64 offset, u64 end)
 		}
 		cond_resched();
 	}
+	wmb(); /* write-combining buffers are drained before anyone is told so */
 }
 
 static void vvram_poison_fill(struct vvram_copy_job *job)
@@ -254,7 +258,7 @@ static void vvram_copy_part_run(struct vvram_copy_part *part)
 	int idx;
 
 	if (drm_dev_enter(&job->vdev->drm, &idx)) {
-		vvram_copy_range(job, part->start, part->end);
+		vvram_copy_range(job->vdev, &job->src, &job->dst, part->start, part->end);
 		drm_dev_exit(idx);
 	} else {
 		WRITE_ONCE(job->error, -ENODEV);
@@ -432,14 +436,31 @@ struct dma_fence *vvram_copy_submit(struct vvram_device *vdev, struct vvram_copy
 }
 
 /**
+ * vvram_copy_now() - do a copy here that is too small to wake a worker for
+ * @vdev: the device
+ * @copy: what to do, at once: without a &vvram_copy.dep
+ *
+ * Return: whether it was done; one that is not small is to be submitted.
+ */
+bool vvram_copy_now(struct vvram_device *vdev, const struct vvram_copy *copy)
+{
+	int idx;
+
+	if (copy->dep || copy->size > VVRAM_COPY_SMALL || !drm_dev_enter(&vdev->drm, &idx))
+		return false;
+	vvram_copy_range(vdev, &copy->src, &copy->dst, 0, copy->size);
+	drm_dev_exit(idx);
+	return true;
+}
+
+/**
  * vvram_copy_help() - do the copies of a buffer that no worker has begun
  * @resv: the buffer's reservation, not held
- * @most: bytes of a copy worth doing here
  *
- * For those who wait for them anyway, or would pay more for a worker that wakes up.
- * Copies of several parts are the workers': they run side by side.
+ * For those who wait for them anyway. Copies of several parts are the workers': they
+ * run side by side.
  */
-void vvram_copy_help(struct dma_resv *resv, u64 most)
+void vvram_copy_help(struct dma_resv *resv)
 {
 	struct dma_resv_iter cursor;
 	struct vvram_copy_job *job;
@@ -450,7 +471,7 @@ void vvram_copy_help(struct dma_resv *resv, u64 most)
 		if (rcu_access_pointer(fence->ops) != &vvram_copy_fence_ops)
 			continue;
 		job = container_of(fence, struct vvram_copy_job, base);
-		if (job->nr_parts == 1 && job->size <= most && cancel_work(&job->start))
+		if (job->nr_parts == 1 && cancel_work(&job->start))
 			vvram_copy_start_work(&job->start);
 	}
 	dma_resv_iter_end(&cursor);

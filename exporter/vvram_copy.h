@@ -45,7 +45,8 @@ struct vvram_copy {
 
 unsigned int vvram_copy_capacity(void);
 struct dma_fence *vvram_copy_submit(struct vvram_device *vdev, struct vvram_copy *copy);
-void vvram_copy_help(struct dma_resv *resv, u64 most);
+bool vvram_copy_now(struct vvram_device *vdev, const struct vvram_copy *copy);
+void vvram_copy_help(struct dma_resv *resv);
 int vvram_copy_init(struct vvram_device *vdev);
 void vvram_copy_wait_idle(struct vvram_device *vdev);
 

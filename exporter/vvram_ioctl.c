@@ -148,7 +148,7 @@ static int vvram_move_sync(struct vvram_bo *bo)
 	struct dma_resv *resv = bo->ttm.base.resv;
 	long ret;
 
-	vvram_copy_help(resv, U64_MAX);
+	vvram_copy_help(resv);
 	ret = dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, true, MAX_SCHEDULE_TIMEOUT);
 	return ret < 0 ? ret : 0;
 }

@@ -90,6 +90,10 @@ static int vvram_move_clear(struct vvram_bo *bo, struct ttm_resource *new_mem)
 		return ret;
 
 	vvram_move_set_place(&copy.dst, &bo->ttm, new_mem);
+	if (vvram_copy_now(vdev, &copy)) {
+		ttm_bo_move_null(&bo->ttm, new_mem);
+		return 0;
+	}
 	fence = vvram_copy_submit(vdev, &copy);
 	if (IS_ERR(fence))
 		return PTR_ERR(fence);

@@ -18,10 +18,13 @@
  * Description: The dma-buf's mapping shows the same bytes, in both placements.
  * SUBTEST: evict
  * Description: Buffers of twice VRAM's size, used in turn, keep their bytes.
+ * SUBTEST: debugger
+ * Description: A debugger reads and writes another process's mapping, wherever it is.
  * SUBTEST: signals
  * Description: Moves under a storm of signals are restarted.
  */
 
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 #include "movable.h"
@@ -197,6 +200,52 @@ static void test_signals(void)
 	gem_close(fd, handle);
 }
 
+/* Its words are counted up by the debugger. */
+static void be_debugged(const long *p, uint64_t words)
+{
+	uint64_t i;
+
+	if (ptrace(PTRACE_TRACEME) || raise(SIGSTOP))
+		_exit(1);
+	for (i = 0; i < words; i += 511)
+		if (p[i] != (long)i + 2)
+			_exit(2);
+	_exit(0);
+}
+
+static void test_debugger(void)
+{
+	const uint64_t size = KIB(256), words = size / sizeof(long);
+	uint32_t handle = vvram_create(fd, size, VRAM);
+	long *p = vvram_mmap(fd, handle, size);
+	int status, round;
+	uint64_t i;
+	pid_t pid;
+
+	for (i = 0; i < words; i++)
+		p[i] = i;
+	pid = fork();
+	if (!pid)
+		be_debugged(p, words);
+	igt_assert_eq(waitpid(pid, &status, 0), pid);
+	igt_assert(WIFSTOPPED(status));
+
+	for (round = 0; round < 2; round++) {
+		vvram_move(fd, handle, round ? SYSTEM : VRAM);
+		for (i = 0; i < words; i += 511) {
+			errno = 0;
+			igt_assert_eq_u64(ptrace(PTRACE_PEEKDATA, pid, p + i, NULL), i + round);
+			igt_assert_eq(errno, 0);
+			igt_assert_eq(ptrace(PTRACE_POKEDATA, pid, p + i, i + round + 1), 0);
+		}
+	}
+	igt_assert_eq(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+	igt_assert_eq(waitpid(pid, &status, 0), pid);
+	igt_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+	munmap(p, size);
+	gem_close(fd, handle);
+}
+
 igt_main {
 	static const struct {
 		const char *name;
@@ -238,6 +287,9 @@ igt_main {
 	igt_describe("VRAM that is full makes room.");
 	igt_subtest("evict")
 		test_evict();
+	igt_describe("The way of ptrace() to memory that has no pages.");
+	igt_subtest("debugger")
+		test_debugger();
 	igt_describe("A move that a signal interrupts can be called again.");
 	igt_subtest("signals")
 		test_signals();

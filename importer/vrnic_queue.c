@@ -27,7 +27,8 @@ static void vrnic_wq_complete(struct vrnic_wq *wq, const struct vrnic_wc *wc)
 	trace_vrnic_complete(wq->handle, wc);
 	if (wq->eventfd)
 		eventfd_signal(wq->eventfd);
-	wake_up_all(&wq->ctx->completed);
+	if (wq_has_sleeper(&wq->ctx->completed))
+		wake_up_all(&wq->ctx->completed);
 }
 
 static struct vrnic_work *vrnic_wq_next(struct vrnic_wq *wq, bool *flush)
