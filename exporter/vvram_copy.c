@@ -31,7 +31,7 @@
 #include "vvram_trace.h"
 
 /* Smallest part worth a CPU of its own, and most parts of a job. */
-#define VVRAM_COPY_PART		SZ_2M
+#define VVRAM_COPY_PART		SZ_1M
 #define VVRAM_COPY_MAX_PARTS	8
 /* Bytes between two points where other tasks get the CPU. */
 #define VVRAM_COPY_STEP		SZ_256K
@@ -457,8 +457,8 @@ bool vvram_copy_now(struct vvram_device *vdev, const struct vvram_copy *copy)
  * vvram_copy_help() - do the copies of a buffer that no worker has begun
  * @resv: the buffer's reservation, not held
  *
- * For those who wait for them anyway. Copies of several parts are the workers': they
- * run side by side.
+ * For those who wait for them anyway. Of a copy of several parts it is the first one:
+ * the others run beside it.
  */
 void vvram_copy_help(struct dma_resv *resv)
 {
@@ -471,7 +471,7 @@ void vvram_copy_help(struct dma_resv *resv)
 		if (rcu_access_pointer(fence->ops) != &vvram_copy_fence_ops)
 			continue;
 		job = container_of(fence, struct vvram_copy_job, base);
-		if (job->nr_parts == 1 && cancel_work(&job->start))
+		if (cancel_work(&job->start))
 			vvram_copy_start_work(&job->start);
 	}
 	dma_resv_iter_end(&cursor);

@@ -6,6 +6,7 @@
  */
 
 #include <linux/eventfd.h>
+#include <linux/sched/clock.h>
 #include <linux/slab.h>
 
 #include "vrnic_engine.h"
@@ -14,6 +15,8 @@
 
 /* Requests that run in a row before the worker lets others have the CPU. */
 #define VRNIC_RUN_BATCH	64
+/* How long a worker looks for the next request: less than being woken up takes. */
+#define VRNIC_LINGER_NS	20000
 
 static void vrnic_wq_complete(struct vrnic_wq *wq, const struct vrnic_wc *wc)
 {
@@ -39,9 +42,20 @@ static struct vrnic_work *vrnic_wq_next(struct vrnic_wq *wq, bool *flush)
 	work = list_first_entry_or_null(&wq->pending, struct vrnic_work, link);
 	if (work)
 		list_del(&work->link);
+	else
+		wq->running = false;
 	*flush = wq->error || vrnic_wq_is_stopping(wq);
 	spin_unlock(&wq->lock);
 	return work;
+}
+
+static void vrnic_wq_linger(struct vrnic_wq *wq)
+{
+	u64 end = local_clock() + VRNIC_LINGER_NS;
+
+	while (list_empty_careful(&wq->pending) && !need_resched() &&
+	       !vrnic_wq_is_stopping(wq) && local_clock() < end)
+		cpu_relax();
 }
 
 static void vrnic_wq_run_one(struct vrnic_wq *wq, struct vrnic_work *work, bool flush)
@@ -64,6 +78,7 @@ static void vrnic_wq_run(struct work_struct *run)
 	bool flush;
 
 	for (i = 0; i < VRNIC_RUN_BATCH; i++) {
+		vrnic_wq_linger(wq);
 		work = vrnic_wq_next(wq, &flush);
 		if (!work)
 			return;
@@ -112,7 +127,9 @@ int vrnic_wq_post(struct vrnic_wq *wq, struct list_head *works, u32 count)
 			trace_vrnic_post(wq->handle, &work->wr);
 		wq->used += count;
 		list_splice_tail_init(works, &wq->pending);
-		queue_work(wq->ctx->vdev->wq, &wq->run);
+		if (!wq->running)
+			queue_work(wq->ctx->vdev->wq, &wq->run);
+		wq->running = true;
 	}
 	spin_unlock(&wq->lock);
 	return ret;

@@ -47,6 +47,8 @@ struct vrnic_wq {
 	spinlock_t lock;
 	/** @pending: Not started. */
 	struct list_head pending;
+	/** @running: A worker is on its way or at it, and looks once more. */
+	bool running;
 	/** @used: Posted and not yet polled. */
 	u32 used;
 	/** @error: A request failed: those behind it are flushed. */

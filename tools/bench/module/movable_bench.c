@@ -11,6 +11,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 
 #include "dma_buf.h"
 #include "movable_bench.h"
@@ -19,8 +20,16 @@
 #define BENCH_ORDER	10
 #define BENCH_BLOCK	(PAGE_SIZE << BENCH_ORDER)
 #define BENCH_BLOCKS	64
+/* Entries that a TLB is to have: more than the pages of most copies. */
+#define BENCH_TLB_PAGES	16384
 
 static struct page *bench_block[BENCH_BLOCKS];
+
+static u8 *bench_page(unsigned long i)
+{
+	return (u8 *)page_address(bench_block[i >> BENCH_ORDER]) +
+	       (i % (1 << BENCH_ORDER)) * PAGE_SIZE;
+}
 
 static void bench_copy(struct iosys_map *map, u64 size, bool from)
 {
@@ -62,11 +71,36 @@ out:
 	return ret;
 }
 
+/* QEMU doubles a TLB that is found full when it is flushed, and forgets after 0.1 s. */
+static long bench_grow_tlb(void *arg)
+{
+	unsigned long pages, i, cr3;
+
+	for (pages = 256; pages <= BENCH_TLB_PAGES; pages *= 2) {
+		for (i = 0; i < pages; i++)
+			READ_ONCE(*bench_page(i));
+		asm volatile("mov %%cr3, %0; mov %0, %%cr3" : "=r" (cr3) : : "memory");
+	}
+	return 0;
+}
+
+static int bench_grow_tlbs(void)
+{
+	unsigned int cpu;
+	long ret = 0;
+
+	for_each_online_cpu(cpu)
+		ret = ret ?: work_on_cpu(cpu, bench_grow_tlb, NULL);
+	return ret;
+}
+
 static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long uarg)
 {
 	struct movable_bench_memcpy arg;
 	int ret;
 
+	if (cmd == MOVABLE_BENCH_GROW_TLBS)
+		return bench_grow_tlbs();
 	if (cmd != MOVABLE_BENCH_MEMCPY)
 		return -ENOTTY;
 	if (copy_from_user(&arg, (void __user *)uarg, sizeof(arg)))

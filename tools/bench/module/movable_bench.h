@@ -18,5 +18,7 @@ struct movable_bench_memcpy {
 };
 
 #define MOVABLE_BENCH_MEMCPY	_IOWR(0xEE, 0, struct movable_bench_memcpy)
+/* Make the TLBs of emulated CPUs large; they shrink when they are not used. */
+#define MOVABLE_BENCH_GROW_TLBS	_IO(0xEE, 1)
 
 #endif /* MOVABLE_BENCH_H */
