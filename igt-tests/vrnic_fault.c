@@ -94,9 +94,7 @@ static int run_create_queue(void *ctx)
 
 static void undo_create_queue(void *ctx)
 {
-	struct vrnic_queue arg = { .handle = ((struct subject *)ctx)->made };
-
-	igt_assert_eq(do_call(nic, VRNIC_IOC_DESTROY_QUEUE, &arg), 0);
+	vrnic_destroy_queue(nic, ((struct subject *)ctx)->made);
 }
 
 static int run_post(void *ctx)
@@ -189,10 +187,8 @@ static struct subject make_subject(uint32_t mode)
 
 static void free_subject(struct subject *s)
 {
-	struct vrnic_queue arg = { .handle = s->queue };
-
 	drain(s);
-	igt_assert_eq(do_call(nic, VRNIC_IOC_DESTROY_QUEUE, &arg), 0);
+	vrnic_destroy_queue(nic, s->queue);
 	vrnic_dereg_mr(nic, s->mem.handle);
 	munmap(s->local, SIZE);
 	unshare_buffer(fd, nic, &s->s);

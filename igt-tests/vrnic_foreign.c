@@ -109,7 +109,6 @@ static void check_mode(struct foreign *f, uint32_t mode, uint64_t seed)
 	uint8_t *local = alloc_pages(SIZE);
 	struct vrnic_reg_mr mem = vrnic_reg_user(nic, local, SIZE);
 	uint32_t queue = vrnic_create_queue(nic, 4);
-	struct vrnic_queue destroy = { .handle = queue };
 	struct vrnic_query_mr mr;
 
 	pattern_fill(local, SIZE, seed);
@@ -126,7 +125,7 @@ static void check_mode(struct foreign *f, uint32_t mode, uint64_t seed)
 	igt_assert_eq_u64(mr.counters.violations, 0);
 	igt_assert_eq_u64(mr.counters.dma_faults, 0);
 	igt_assert_eq(mr.state & VRNIC_MR_STATE_PEER, 0);
-	igt_assert_eq(do_call(nic, VRNIC_IOC_DESTROY_QUEUE, &destroy), 0);
+	vrnic_destroy_queue(nic, queue);
 	vrnic_dereg_mr(nic, reg.handle);
 	vrnic_dereg_mr(nic, mem.handle);
 	munmap(local, SIZE);

@@ -53,9 +53,7 @@ static struct rig make_rig(uint32_t mode)
 
 static void free_rig(struct rig *r)
 {
-	struct vrnic_queue queue = { .handle = r->queue };
-
-	igt_assert_eq(do_call(nic, VRNIC_IOC_DESTROY_QUEUE, &queue), 0);
+	vrnic_destroy_queue(nic, r->queue);
 	vrnic_dereg_mr(nic, r->mem.handle);
 	munmap(r->local, SIZE);
 	unshare_buffer(fd, nic, &r->s);

@@ -43,13 +43,6 @@ static void test_copies(void)
 	unshare_buffer(fd, nic, &s);
 }
 
-static void destroy_queue(uint32_t queue)
-{
-	struct vrnic_queue arg = { .handle = queue };
-
-	igt_assert_eq(do_call(nic, VRNIC_IOC_DESTROY_QUEUE, &arg), 0);
-}
-
 static int read_some(const struct vrnic_reg_mr *from, uint32_t queue,
 		     const struct vrnic_reg_mr *mem, uint64_t offset)
 {
@@ -78,7 +71,7 @@ static void test_maps(void)
 	}
 	igt_assert_eq_u64(vrnic_query_mr(nic, idle.handle).counters.maps, 0);
 
-	destroy_queue(queue);
+	vrnic_destroy_queue(nic, queue);
 	vrnic_dereg_mr(nic, mem.handle);
 	vrnic_dereg_mr(nic, idle.handle);
 	munmap(local, 4096);
@@ -110,7 +103,7 @@ static void test_calls(void)
 	}
 	igt_assert_eq(vrnic_poll(nic, queue.handle, wcs, 64, 0), 64);
 
-	destroy_queue(queue.handle);
+	vrnic_destroy_queue(nic, queue.handle);
 	close(queue.eventfd);
 	vrnic_dereg_mr(nic, mem.handle);
 	munmap(local, 4096);

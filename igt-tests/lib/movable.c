@@ -164,6 +164,13 @@ uint32_t vrnic_create_queue(int nic, uint32_t depth)
 	return arg.handle;
 }
 
+void vrnic_destroy_queue(int nic, uint32_t queue)
+{
+	struct vrnic_queue arg = { .handle = queue };
+
+	igt_assert_eq(do_call(nic, VRNIC_IOC_DESTROY_QUEUE, &arg), 0);
+}
+
 int __vrnic_post(int nic, uint32_t queue, struct vrnic_wr *wrs, uint32_t count)
 {
 	struct vrnic_post arg = { .queue = queue, .count = count, .wrs = (uintptr_t)wrs };
