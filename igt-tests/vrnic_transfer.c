@@ -20,17 +20,7 @@
  * Description: Under moves each request completes once, with the right bytes.
  * SUBTEST: ten-thousand-moves
  * Description: One buffer moves ten thousand times, with a region of each mode on it.
- * SUBTEST: other-process
- * Description: The fd is sent to another process, which transfers during moves.
- * SUBTEST: revoke
- * Description: A revoked buffer ends its region, and only that.
- * SUBTEST: kill
- * Description: A process killed in the middle leaves nothing behind.
  */
-
-#include <signal.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "movable.h"
 
@@ -38,17 +28,6 @@ IGT_TEST_DESCRIPTION("Transfers to and from buffers that move.");
 
 static int fd = -1, nic = -1;
 static bool dynamic;
-
-/* Kernels that pin the mapped buffers of dynamic importers refuse the move. */
-static void move_mapped(uint32_t handle, uint32_t placement)
-{
-	int ret = __vvram_move(fd, handle, placement);
-
-	if (dynamic)
-		igt_assert_eq(ret, 0);
-	else
-		igt_assert(ret == 0 || ret == -EBUSY);
-}
 
 static void test_write_read(void)
 {
@@ -67,7 +46,7 @@ static void test_write_read(void)
 		igt_assert_eq_u64(wc.byte_len, size);
 		pattern_check(s.p, size, i);
 
-		move_mapped(s.handle, i % 2 ? VRAM : SYSTEM);
+		vvram_move_mapped(fd, s.handle, i % 2 ? VRAM : SYSTEM);
 
 		memset(local, 0, size);
 		wc = vrnic_copy(nic, queue, VRNIC_OP_READ, &s.reg, 0, &reg, 0, size);
@@ -131,7 +110,7 @@ static void test_several_sges(void)
 
 	pattern_fill(local, size, 1);
 	pattern_fill(t.p, size, 2);
-	move_mapped(t.handle, SYSTEM);
+	vvram_move_mapped(fd, t.handle, SYSTEM);
 	igt_assert_eq(vrnic_do(nic, queue, &wr).status, 0);
 	igt_assert(!memcmp(s.p + 17, local + 100, 1000));
 	igt_assert(!memcmp(s.p + 1017, t.p + 8000, 9000));
@@ -216,7 +195,7 @@ static void test_remap_counts(void)
 	uint32_t queue = vrnic_create_queue(nic, 4), i;
 	struct vrnic_counters before, after;
 
-	move_mapped(s.handle, SYSTEM);
+	vvram_move_mapped(fd, s.handle, SYSTEM);
 	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &s.reg, 0, &reg, 0, 4096).status, 0);
 	if (!dynamic) {
 		expect_pinned(&s, queue, &reg);
@@ -227,8 +206,8 @@ static void test_remap_counts(void)
 	igt_assert_eq_u64(before.maps, 1);
 	for (i = 0; i < 10; i++) {
 		/* Back to system memory each time, where every importer stays. */
-		move_mapped(s.handle, VRAM);
-		move_mapped(s.handle, SYSTEM);
+		vvram_move_mapped(fd, s.handle, VRAM);
+		vvram_move_mapped(fd, s.handle, SYSTEM);
 		igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &s.reg, 0, &reg, 0,
 					 4096).status, 0);
 	}
@@ -238,7 +217,7 @@ static void test_remap_counts(void)
 	igt_assert_eq_u64(after.invalidations - before.invalidations, 20);
 
 	for (i = 0; i < 10; i++)
-		move_mapped(s.handle, i % 2 ? SYSTEM : VRAM);
+		vvram_move_mapped(fd, s.handle, i % 2 ? SYSTEM : VRAM);
 	igt_assert_eq_u64(vrnic_query_mr(nic, s.reg.handle).counters.maps, after.maps);
 	igt_assert_eq_u64(vvram_info(fd, s.handle).moves,
 			  vvram_info(fd, s.handle).notifies);
@@ -291,54 +270,6 @@ static void test_last_handle_closed(void)
 	vvram_wait_unused(fd);
 }
 
-#define SLOTS	8
-
-/*
- * Each slot of the buffer is written, then read back, in requests that are in
- * flight all at once, while the buffer moves.
- */
-static void transfer_round(uint32_t queue, const struct vrnic_reg_mr *remote,
-			   const struct vrnic_reg_mr *mem, uint8_t *local, uint32_t slot,
-			   uint64_t round)
-{
-	struct vrnic_wc wcs[2 * SLOTS];
-	struct vrnic_wr wrs[2 * SLOTS];
-	struct vrnic_sge sges[2 * SLOTS];
-	uint8_t *in = local, *out = local + SLOTS * (uint64_t)slot;
-	bool seen[2 * SLOTS] = {};
-	int done = 0, n, i;
-
-	for (i = 0; i < 2 * SLOTS; i++) {
-		bool read = i >= SLOTS;
-		uint64_t at = (uint64_t)(i % SLOTS) * slot;
-
-		sges[i] = (struct vrnic_sge) {
-			.addr = at + (read ? SLOTS * (uint64_t)slot : 0),
-			.length = slot, .lkey = mem->lkey,
-		};
-		wrs[i] = (struct vrnic_wr) {
-			.wr_id = round << 8 | i, .opcode = read ? VRNIC_OP_READ : VRNIC_OP_WRITE,
-			.remote_addr = at, .rkey = remote->rkey, .num_sge = 1,
-			.sge = (uintptr_t)&sges[i],
-		};
-	}
-	pattern_fill(in, SLOTS * (uint64_t)slot, round);
-	memset(out, 0, SLOTS * (uint64_t)slot);
-	igt_assert_eq(__vrnic_post(nic, queue, wrs, 2 * SLOTS), 0);
-	while (done < 2 * SLOTS) {
-		n = vrnic_poll(nic, queue, wcs, 2 * SLOTS, 30000000000LL);
-		igt_assert_lt(0, n);
-		for (i = 0; i < n; i++, done++) {
-			igt_assert_eq(wcs[i].status, VRNIC_WC_SUCCESS);
-			igt_assert_eq_u64(wcs[i].wr_id, round << 8 | done);
-			igt_assert(!seen[done]);
-			seen[done] = true;
-		}
-	}
-	igt_assert_eq(vrnic_poll(nic, queue, wcs, 1, 0), 0);
-	igt_assert_eq(pattern_find_bad(out, SLOTS * (uint64_t)slot, round, 1), -1);
-}
-
 static void test_continuous_moves(uint32_t mode)
 {
 	const uint32_t slot = KIB(128);
@@ -353,7 +284,7 @@ static void test_continuous_moves(uint32_t mode)
 
 	mover_start(&m, fd, s.handle);
 	while (now_ms() < end)
-		transfer_round(queue, &s.reg, &mem, local, slot, ++round);
+		transfer_round(nic, queue, &s.reg, &mem, local, slot, ++round);
 	mover_stop(&m);
 
 	mr = vrnic_query_mr(nic, s.reg.handle);
@@ -476,148 +407,6 @@ static void test_ten_thousand_moves(void)
 	unshare_buffer(fd, nic, &s);
 }
 
-static void send_fd(int sock, int what)
-{
-	char byte = 0, control[CMSG_SPACE(sizeof(int))] = {};
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &what, sizeof(int));
-	igt_assert_eq(sendmsg(sock, &msg, 0), 1);
-}
-
-static int receive_fd(int sock)
-{
-	char byte, control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	int what;
-
-	igt_assert_eq(recvmsg(sock, &msg, 0), 1);
-	memcpy(&what, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
-	return what;
-}
-
-static void child_transfers(int sock, uint64_t size)
-{
-	uint8_t *local = alloc_pages(2 * size);
-	struct vrnic_reg_mr reg, mem;
-	uint64_t round;
-	uint32_t queue;
-	char ready = 1;
-
-	nic = vrnic_open();
-	reg = vrnic_reg_dma_buf(nic, receive_fd(sock), VRNIC_MR_ON_DEMAND, size);
-	mem = vrnic_reg_user(nic, local, 2 * size);
-	queue = vrnic_create_queue(nic, 2 * SLOTS);
-	for (round = 1; round <= 5; round++)
-		transfer_round(queue, &reg, &mem, local, size / SLOTS, round);
-	igt_assert_eq(write(sock, &ready, 1), 1);
-}
-
-static void test_other_process(void)
-{
-	const uint64_t size = KIB(512);
-	uint32_t handle = vvram_create(fd, size, VRAM);
-	int dmabuf = prime_handle_to_fd_for_mmap(fd, handle), socks[2], i;
-	void *p = vvram_mmap(fd, handle, size);
-	char ready;
-
-	igt_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, socks), 0);
-	igt_fork(child, 1) {
-		close(dmabuf);
-		child_transfers(socks[1], size);
-	}
-	send_fd(socks[0], dmabuf);
-	close(dmabuf);
-	for (i = 0; recv(socks[0], &ready, 1, MSG_DONTWAIT) < 0; i++)
-		move_mapped(handle, i % 2 ? VRAM : SYSTEM);
-	igt_waitchildren();
-	pattern_check(p, size, 5);
-	munmap(p, size);
-	close(socks[0]);
-	close(socks[1]);
-	gem_close(fd, handle);
-	vvram_wait_unused(fd);
-}
-
-static void test_revoke(void)
-{
-	struct shared s = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
-	struct shared t = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
-	struct drm_vvram_gem_revoke revoke = { .handle = s.handle };
-	uint32_t queue = vrnic_create_queue(nic, 4);
-	struct vrnic_queue reset = { .handle = queue };
-	struct vrnic_reg_mr late = { .fd = s.dmabuf, .length = 4096 };
-
-	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &s.reg, 0, &t.reg, 0, 4096).status, 0);
-	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_REVOKE, &revoke), 0);
-	igt_assert_eq(vrnic_query_mr(nic, s.reg.handle).state & VRNIC_MR_STATE_MAPPED, 0);
-
-	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &s.reg, 0, &t.reg, 0, 4096).status,
-		      VRNIC_WC_REM_ACCESS_ERR);
-	igt_assert_eq(do_call(nic, VRNIC_IOC_RESET_QUEUE, &reset), 0);
-	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &t.reg, 0, &s.reg, 0, 4096).status,
-		      VRNIC_WC_LOC_PROT_ERR);
-	igt_assert_eq(do_call(nic, VRNIC_IOC_RESET_QUEUE, &reset), 0);
-	igt_assert(vrnic_query_mr(nic, s.reg.handle).state & VRNIC_MR_STATE_REVOKED);
-	igt_assert_eq(__vrnic_reg_mr(nic, &late), -ENODEV);
-
-	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &t.reg, 0, &t.reg, 8192, 4096).status, 0);
-	pattern_fill(s.p, s.size, 1);
-	pattern_check(s.p, s.size, 1);
-	unshare_buffer(fd, nic, &s);
-	unshare_buffer(fd, nic, &t);
-}
-
-static void test_kill(void)
-{
-	const uint64_t size = MIB(1);
-	uint32_t handle = vvram_create(fd, size, VRAM);
-	int dmabuf = prime_handle_to_fd_for_mmap(fd, handle), status, i;
-	uint64_t end;
-	pid_t pid;
-
-	for (i = 0; i < 5; i++) {
-		pid = fork();
-		igt_assert_fd(pid);
-		if (!pid) {
-			uint8_t *local = alloc_pages(2 * size);
-			struct vrnic_reg_mr reg, mem;
-			uint64_t round = 0;
-			uint32_t queue;
-
-			nic = vrnic_open();
-			reg = vrnic_reg_dma_buf(nic, dmabuf, VRNIC_MR_ON_DEMAND, size);
-			mem = vrnic_reg_user(nic, local, 2 * size);
-			queue = vrnic_create_queue(nic, 2 * SLOTS);
-			for (;;)
-				transfer_round(queue, &reg, &mem, local, size / SLOTS, ++round);
-		}
-		usleep(100000 + 37000 * i);
-		igt_assert_eq(kill(pid, SIGKILL), 0);
-		igt_assert_eq(waitpid(pid, &status, 0), pid);
-		for (end = now_ms() + 5000; vrnic_query(nic).mrs && now_ms() < end;)
-			usleep(1000);
-		igt_assert_eq(vrnic_query(nic).mrs, 0);
-		igt_assert_eq(vvram_info(fd, handle).attachments, 0);
-		vvram_move(fd, handle, i % 2 ? VRAM : SYSTEM);
-	}
-	close(dmabuf);
-	gem_close(fd, handle);
-	vvram_wait_unused(fd);
-}
-
 igt_main {
 	static const struct {
 		const char *name;
@@ -661,15 +450,6 @@ igt_main {
 	igt_describe("Ten thousand times in a row, and still nothing.");
 	igt_subtest("ten-thousand-moves")
 		test_ten_thousand_moves();
-	igt_describe("It does not matter whose process transfers.");
-	igt_subtest("other-process")
-		test_other_process();
-	igt_describe("Revocation is final for its region, and for no other.");
-	igt_subtest("revoke")
-		test_revoke();
-	igt_describe("Death at any point frees all, and the buffer can move.");
-	igt_subtest("kill")
-		test_kill();
 
 	igt_fixture {
 		vvram_wait_unused(fd);

@@ -52,6 +52,16 @@ void vvram_move(int fd, uint32_t handle, uint32_t placement)
 	igt_assert_eq(__vvram_move(fd, handle, placement), 0);
 }
 
+void vvram_move_mapped(int fd, uint32_t handle, uint32_t placement)
+{
+	int ret = __vvram_move(fd, handle, placement);
+
+	if (ret) {
+		igt_assert_eq(ret, -EBUSY);
+		igt_assert_eq(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC, 0);
+	}
+}
+
 struct drm_vvram_gem_info vvram_info(int fd, uint32_t handle)
 {
 	struct drm_vvram_gem_info arg = { .handle = handle };
@@ -209,6 +219,47 @@ struct vrnic_wc vrnic_copy(int nic, uint32_t queue, uint32_t opcode,
 	};
 
 	return vrnic_do(nic, queue, &wr);
+}
+
+void transfer_round(int nic, uint32_t queue, const struct vrnic_reg_mr *remote,
+		    const struct vrnic_reg_mr *mem, uint8_t *local, uint32_t slot, uint64_t round)
+{
+	struct vrnic_wc wcs[2 * SLOTS];
+	struct vrnic_wr wrs[2 * SLOTS];
+	struct vrnic_sge sges[2 * SLOTS];
+	uint8_t *in = local, *out = local + SLOTS * (uint64_t)slot;
+	bool seen[2 * SLOTS] = {};
+	int done = 0, n, i;
+
+	for (i = 0; i < 2 * SLOTS; i++) {
+		bool read = i >= SLOTS;
+		uint64_t at = (uint64_t)(i % SLOTS) * slot;
+
+		sges[i] = (struct vrnic_sge) {
+			.addr = at + (read ? SLOTS * (uint64_t)slot : 0),
+			.length = slot, .lkey = mem->lkey,
+		};
+		wrs[i] = (struct vrnic_wr) {
+			.wr_id = round << 8 | i, .opcode = read ? VRNIC_OP_READ : VRNIC_OP_WRITE,
+			.remote_addr = at, .rkey = remote->rkey, .num_sge = 1,
+			.sge = (uintptr_t)&sges[i],
+		};
+	}
+	pattern_fill(in, SLOTS * (uint64_t)slot, round);
+	memset(out, 0, SLOTS * (uint64_t)slot);
+	igt_assert_eq(__vrnic_post(nic, queue, wrs, 2 * SLOTS), 0);
+	while (done < 2 * SLOTS) {
+		n = vrnic_poll(nic, queue, wcs, 2 * SLOTS, 30000000000LL);
+		igt_assert_lt(0, n);
+		for (i = 0; i < n; i++, done++) {
+			igt_assert_eq(wcs[i].status, VRNIC_WC_SUCCESS);
+			igt_assert_eq_u64(wcs[i].wr_id, round << 8 | done);
+			igt_assert(!seen[done]);
+			seen[done] = true;
+		}
+	}
+	igt_assert_eq(vrnic_poll(nic, queue, wcs, 1, 0), 0);
+	igt_assert_eq(pattern_find_bad(out, SLOTS * (uint64_t)slot, round, 1), -1);
 }
 
 struct shared share_buffer(int fd, int nic, uint64_t size, uint32_t mode, uint32_t flags)

@@ -29,6 +29,8 @@ int __vvram_create(int fd, uint64_t size, uint32_t placement, uint32_t flags, ui
 uint32_t vvram_create(int fd, uint64_t size, uint32_t placement);
 int __vvram_move(int fd, uint32_t handle, uint32_t placement);
 void vvram_move(int fd, uint32_t handle, uint32_t placement);
+/* Kernels that pin the mapped buffers of dynamic importers refuse the move. */
+void vvram_move_mapped(int fd, uint32_t handle, uint32_t placement);
 struct drm_vvram_gem_info vvram_info(int fd, uint32_t handle);
 struct drm_vvram_query vvram_query(int fd);
 void *vvram_mmap(int fd, uint32_t handle, uint64_t size);
@@ -53,6 +55,15 @@ struct vrnic_wc vrnic_do(int nic, uint32_t queue, struct vrnic_wr *wr);
 struct vrnic_wc vrnic_copy(int nic, uint32_t queue, uint32_t opcode,
 			   const struct vrnic_reg_mr *remote, uint64_t remote_addr,
 			   const struct vrnic_reg_mr *local, uint64_t local_addr, uint32_t len);
+
+#define SLOTS	8
+
+/*
+ * Each slot of the buffer is written, then read back, in requests that are in
+ * flight all at once, while the buffer moves.
+ */
+void transfer_round(int nic, uint32_t queue, const struct vrnic_reg_mr *remote,
+		    const struct vrnic_reg_mr *mem, uint8_t *local, uint32_t slot, uint64_t round);
 
 /* A buffer with its mapping, its dma-buf and a region of the importer's on it. */
 struct shared {
