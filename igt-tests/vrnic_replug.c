@@ -322,6 +322,21 @@ static bool can_plug(void)
 	       strcmp(machine, "p2p-switch");
 }
 
+/* What the machine gave it; the driver has to find out. */
+static void check_mask(const char *mask)
+{
+	struct vrnic_create_queue create = {
+		.depth = 2, .engine = VRNIC_ENGINE_EDU, .eventfd = -1,
+	};
+	const char *engine;
+	int nic = open_nic_again();
+
+	igt_assert_eq(do_call(nic, VRNIC_IOC_CREATE_QUEUE, &create), 0);
+	close(nic);
+	engine = read_file("/sys/kernel/debug/vrnic0/engine");
+	igt_assert_f(strstr(engine, mask), "engine: %s, not %s\n", engine, mask);
+}
+
 static void test_way(const struct way *way, bool vram)
 {
 	uint64_t begin = now_ms();
@@ -336,6 +351,7 @@ static void test_way(const struct way *way, bool vram)
 			vram_round(way, function);
 		else
 			importer_round(way, function);
+		check_mask("mask=0xffffffffffffffff");
 	}
 	igt_info("%d rounds in %llu ms\n", i, (unsigned long long)(now_ms() - begin));
 }
@@ -372,6 +388,7 @@ static void test_narrow(void)
 	start(&r);
 	finish(&r);
 	check_importer(&r);
+	check_mask("mask=0xfffffff\n");
 	narrow_transfer(&r);
 	clean_up(&r);
 	unplug(function, false);

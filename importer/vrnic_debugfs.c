@@ -11,6 +11,7 @@
 #include <linux/uaccess.h>
 
 #include "vrnic_core.h"
+#include "vrnic_edu.h"
 #include "vrnic_mr.h"
 
 static const char * const vrnic_misbehaviour_name[] = {
@@ -121,12 +122,25 @@ static int regions_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(regions);
 
+static int engine_show(struct seq_file *m, void *unused)
+{
+	struct vrnic_device *vdev = m->private;
+
+	if (vdev->edu)
+		seq_printf(m, "edu mask=%#llx\n", vrnic_edu_mask(vdev->edu));
+	else
+		seq_puts(m, "none\n");
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(engine);
+
 void vrnic_debugfs_init(struct vrnic_device *vdev)
 {
 	vdev->debugfs = debugfs_create_dir("vrnic0", NULL);
 	debugfs_create_file("misbehave", 0600, vdev->debugfs, vdev, &misbehave_fops);
 	debugfs_create_file("counters", 0400, vdev->debugfs, vdev, &counters_fops);
 	debugfs_create_file("regions", 0400, vdev->debugfs, vdev, &regions_fops);
+	debugfs_create_file("engine", 0400, vdev->debugfs, vdev, &engine_fops);
 }
 
 void vrnic_debugfs_fini(struct vrnic_device *vdev)

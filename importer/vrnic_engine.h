@@ -32,7 +32,7 @@ struct vrnic_dma_fault {
 /**
  * struct vrnic_engine_ops - what moves bytes
  *
- * But for @get and @put, each function is called between vrnic_access_begin() and
+ * But for @open, @get and @put, each function is called between vrnic_access_begin() and
  * vrnic_access_end(), for no more than a chunk, within the bounds of the mappings.
  * It is given DMA addresses only. -EFAULT says that one of them was not resolved:
  * which, is in the fault.
@@ -42,6 +42,8 @@ struct vrnic_dma_fault {
 struct vrnic_engine_ops {
 	/** @max_chunk: Most bytes of one call; 0 for any number. */
 	u32 max_chunk;
+	/** @open: Optional: get ready for a queue; may wait. Returns 0 or an error. */
+	int (*open)(struct vrnic_device *vdev);
 	/** @get: Optional: have the engine for oneself; may wait. */
 	void (*get)(struct vrnic_device *vdev);
 	/** @put: Goes with @get. */

@@ -18,6 +18,8 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/random.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
 
 #include "vrnic_edu.h"
 #include "vrnic_engine.h"
@@ -44,7 +46,10 @@
 /* A transfer takes a tenth of a second. */
 #define EDU_TIMEOUT		(5 * HZ)
 
+/* To find the mask: bytes to read, and mappings that fill what the usual one reaches. */
 #define EDU_PROBE_BYTES		64
+#define EDU_PROBE_SIZE		SZ_2M
+#define EDU_PROBE_MAPS		((EDU_NARROW_MASK + 1) / EDU_PROBE_SIZE + 1)
 
 /**
  * struct vrnic_edu - the engine of one function
@@ -60,7 +65,7 @@ struct vrnic_edu {
 	struct completion done;
 	/** @broken: A transfer did not end; the function is off the bus since. */
 	bool broken;
-	/** @mask: Addresses that it reaches. */
+	/** @mask: Addresses that it reaches; 0 until somebody wants to use it. */
 	u64 mask;
 	/** @bounce: Memory that it reaches in any case. */
 	void *bounce;
@@ -172,6 +177,84 @@ static int vrnic_edu_copy(struct vrnic_device *vdev, const struct vrnic_place *d
 	return 0;
 }
 
+/* Bytes from the given address, through the engine, arrive in the bounce memory. */
+static bool vrnic_edu_reaches(struct vrnic_edu *edu, const u8 *bytes, dma_addr_t addr)
+{
+	int ret;
+
+	memset(edu->bounce, 0, EDU_PROBE_BYTES);
+	ret = vrnic_edu_transfer(edu, addr, EDU_PROBE_BYTES, false);
+	if (!ret)
+		ret = vrnic_edu_transfer(edu, edu->bounce_addr, EDU_PROBE_BYTES, true);
+	return !ret && !memcmp(edu->bounce, bytes, EDU_PROBE_BYTES);
+}
+
+/*
+ * Have an address beyond the usual mask. An IOMMU's are given out from the last one
+ * downwards, and begin anew at the top when those below are used up: @other is mapped
+ * until then, and stays so for the test. An address that is cut off leads there.
+ */
+static void vrnic_edu_try_beyond(struct vrnic_edu *edu, u8 *bytes, u8 *other, dma_addr_t *low)
+{
+	struct device *dev = &edu->pdev->dev;
+	unsigned int nr;
+	dma_addr_t addr;
+
+	for (nr = 0; nr < EDU_PROBE_MAPS; nr++) {
+		low[nr] = dma_map_single(dev, other, EDU_PROBE_SIZE, DMA_TO_DEVICE);
+		if (dma_mapping_error(dev, low[nr]))
+			break;
+		if (low[nr] <= EDU_NARROW_MASK)
+			continue;
+		dma_unmap_single(dev, low[nr], EDU_PROBE_SIZE, DMA_TO_DEVICE);
+
+		addr = dma_map_single(dev, bytes, EDU_PROBE_SIZE, DMA_TO_DEVICE);
+		if (dma_mapping_error(dev, addr))
+			break;
+		if (addr > EDU_NARROW_MASK && vrnic_edu_reaches(edu, bytes, addr))
+			edu->mask = DMA_BIT_MASK(64);
+		dma_unmap_single(dev, addr, EDU_PROBE_SIZE, DMA_TO_DEVICE);
+		break;
+	}
+	while (nr--)
+		dma_unmap_single(dev, low[nr], EDU_PROBE_SIZE, DMA_TO_DEVICE);
+}
+
+/*
+ * The function does not tell its mask, and cuts off the address bits above it. So it
+ * is tried: one that reads right beyond the usual mask was given all bits.
+ */
+static void vrnic_edu_probe_mask(struct vrnic_edu *edu)
+{
+	dma_addr_t *low = kmalloc_array(EDU_PROBE_MAPS, sizeof(*low), GFP_KERNEL);
+	u8 *bytes = alloc_pages_exact(2 * EDU_PROBE_SIZE, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
+
+	edu->mask = EDU_NARROW_MASK;
+	if (low && bytes) {
+		get_random_bytes(bytes, EDU_PROBE_BYTES);
+		vrnic_edu_try_beyond(edu, bytes, bytes + EDU_PROBE_SIZE, low);
+	}
+	if (bytes)
+		free_pages_exact(bytes, 2 * EDU_PROBE_SIZE);
+	kfree(low);
+}
+
+/* Whoever asks for the hardware first finds out what it reaches. */
+static int vrnic_edu_open(struct vrnic_device *vdev)
+{
+	struct vrnic_edu *edu = vdev->edu;
+	int ret;
+
+	ret = mutex_lock_interruptible(&edu->lock);
+	if (ret)
+		return ret;
+	if (!edu->mask)
+		vrnic_edu_probe_mask(edu);
+	ret = edu->broken ? -EIO : 0;
+	mutex_unlock(&edu->lock);
+	return ret;
+}
+
 static void vrnic_edu_get(struct vrnic_device *vdev)
 {
 	mutex_lock(&vdev->edu->lock);
@@ -184,48 +267,11 @@ static void vrnic_edu_put(struct vrnic_device *vdev)
 
 const struct vrnic_engine_ops vrnic_engine_edu = {
 	.max_chunk = EDU_MAX_TRANSFER,
+	.open = vrnic_edu_open,
 	.get = vrnic_edu_get,
 	.put = vrnic_edu_put,
 	.copy = vrnic_edu_copy,
 };
-
-/* Bytes from the given address, through the engine, arrive in the bounce memory. */
-static bool vrnic_edu_reaches(struct vrnic_edu *edu, const u8 *bytes, dma_addr_t addr)
-{
-	int ret;
-
-	memset(edu->bounce, 0, EDU_PROBE_BYTES);
-	mutex_lock(&edu->lock);
-	ret = vrnic_edu_transfer(edu, addr, EDU_PROBE_BYTES, false);
-	if (!ret)
-		ret = vrnic_edu_transfer(edu, edu->bounce_addr, EDU_PROBE_BYTES, true);
-	mutex_unlock(&edu->lock);
-	return !ret && !memcmp(edu->bounce, bytes, EDU_PROBE_BYTES);
-}
-
-/*
- * The function does not tell its mask, and cuts off the address bits above it. So it
- * is tried: one that reads right beyond the usual mask was given all bits.
- */
-static void vrnic_edu_probe_mask(struct vrnic_edu *edu)
-{
-	struct device *dev = &edu->pdev->dev;
-	dma_addr_t addr;
-	u8 *bytes;
-
-	edu->mask = EDU_NARROW_MASK;
-	bytes = (u8 *)get_zeroed_page(GFP_KERNEL);
-	if (!bytes)
-		return;
-	get_random_bytes(bytes, EDU_PROBE_BYTES);
-	addr = dma_map_single(dev, bytes, PAGE_SIZE, DMA_TO_DEVICE);
-	if (!dma_mapping_error(dev, addr)) {
-		if (addr > EDU_NARROW_MASK && vrnic_edu_reaches(edu, bytes, addr))
-			edu->mask = DMA_BIT_MASK(64);
-		dma_unmap_single(dev, addr, PAGE_SIZE, DMA_TO_DEVICE);
-	}
-	free_page((unsigned long)bytes);
-}
 
 /**
  * vrnic_edu_create() - bring up the engine of a function
@@ -268,10 +314,18 @@ struct vrnic_edu *vrnic_edu_create(struct pci_dev *pdev)
 	if (ret)
 		return ERR_PTR(ret);
 
-	vrnic_edu_probe_mask(edu);
-	if (edu->broken)
-		return ERR_PTR(-EIO);
 	return edu;
+}
+
+/**
+ * vrnic_edu_mask() - tell the addresses that the engine reaches
+ * @edu: the engine
+ *
+ * Return: the mask, 0 when no queue has used the engine.
+ */
+u64 vrnic_edu_mask(const struct vrnic_edu *edu)
+{
+	return edu->mask;
 }
 
 /**

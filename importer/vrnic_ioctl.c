@@ -183,6 +183,7 @@ static long vrnic_create_queue(struct vrnic_context *ctx, void *data)
 	const struct vrnic_engine_ops *engine;
 	struct eventfd_ctx *eventfd = NULL;
 	struct vrnic_wq *wq;
+	int ret;
 
 	if (arg->flags || arg->pad || !arg->depth || arg->depth > vrnic_max_depth ||
 	    arg->engine > VRNIC_ENGINE_EDU || arg->eventfd < -1)
@@ -190,6 +191,9 @@ static long vrnic_create_queue(struct vrnic_context *ctx, void *data)
 	engine = vrnic_get_engine(ctx->vdev, arg->engine);
 	if (!engine)
 		return -EOPNOTSUPP;
+	ret = engine->open ? engine->open(ctx->vdev) : 0;
+	if (ret)
+		return ret;
 	if (arg->eventfd >= 0) {
 		eventfd = eventfd_ctx_fdget(arg->eventfd);
 		if (IS_ERR(eventfd))

@@ -223,8 +223,9 @@ enum vrnic_engine {
  * struct vrnic_create_queue - argument of VRNIC_IOC_CREATE_QUEUE
  *
  * Errors: -EINVAL for a @depth of zero or above the limit, unknown bits;
- * -EOPNOTSUPP for an engine that the device does not have; -EBADF or -EINVAL
- * for a wrong @eventfd; -ENOSPC when the file has its limit of queues.
+ * -EOPNOTSUPP for an engine that the device does not have; -EIO for one that
+ * does not work; -EINTR while it is got ready; -EBADF or -EINVAL for a wrong
+ * @eventfd; -ENOSPC when the file has its limit of queues.
  */
 struct vrnic_create_queue {
 	/** @flags: In: must be zero. */
