@@ -101,12 +101,6 @@ static void set_fence_timeout(const char *seconds)
 	igt_assert_eq(__debugfs_write("/sys/module/vrnic/parameters/fence_timeout", seconds), 0);
 }
 
-/* A kernel with CONFIG_DMABUF_DEBUG gives importers tables without pages. */
-static bool pages_are_shown(void)
-{
-	return system("zgrep -qs CONFIG_DMABUF_DEBUG=y /proc/config.gz");
-}
-
 static void test_exporter(uint32_t fault, uint32_t violation, int error)
 {
 	struct vrnic_reg_mr reg;

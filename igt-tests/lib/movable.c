@@ -327,6 +327,11 @@ int __debugfs_write(const char *path, const char *text)
 	return ret;
 }
 
+bool pages_are_shown(void)
+{
+	return system("zgrep -qs CONFIG_DMABUF_DEBUG=y /proc/config.gz");
+}
+
 char *read_file(const char *path)
 {
 	static char text[65536];

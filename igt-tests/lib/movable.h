@@ -84,6 +84,8 @@ uint64_t chaos_read(int fd, const char *name);
 void chaos_write(int fd, const char *name, const char *text);
 int __debugfs_write(const char *path, const char *text);
 void vrnic_misbehave(const char *how);
+/* A kernel with CONFIG_DMABUF_DEBUG gives importers tables without pages. */
+bool pages_are_shown(void);
 char *read_file(const char *path);
 
 /* Lines of the kernel's log that match an extended regular expression. */
