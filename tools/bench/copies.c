@@ -31,10 +31,8 @@ static void set_ttm_copy(bool on)
 
 	snprintf(path, sizeof(path), "%s/chaos/ttm_copy", dir ?: "/sys/kernel/debug/dri/0");
 	f = fopen(path, "w");
-	if (!f)
+	if (!f || fprintf(f, "%d\n", on) < 0 || fclose(f))
 		die(path, -errno);
-	fprintf(f, "%d\n", on);
-	fclose(f);
 }
 
 /* @page is moved ahead, so that the way is warm. */
@@ -103,7 +101,8 @@ void bench_engine(void)
 		traffic_init(&one, &mr, VRNIC_OP_WRITE, MIB(2), n);
 		traffic_init(&two, &mr, VRNIC_OP_WRITE, MIB(2), n);
 		for (i = 0; i < n; i++) {
-			one.sge.length = two.sge.length = MIB(1);
+			one.sge.length = MIB(1);
+			two.sge.length = MIB(1);
 			two.wrs[i].remote_addr = MIB(2);
 		}
 		traffic_run(&one);

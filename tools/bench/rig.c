@@ -182,7 +182,7 @@ void poll_all(uint32_t queue, uint32_t count, int64_t timeout)
 }
 
 void traffic_init(struct traffic *t, const struct vrnic_reg_mr *to, uint32_t op,
-			 uint32_t size, uint32_t count)
+		  uint32_t size, uint32_t count)
 {
 	uint32_t i;
 

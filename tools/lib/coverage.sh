@@ -32,14 +32,14 @@ coverage() {
 	rsync -a "$cache/build/$release/exporter" "$cache/build/$release/importer" "$all/src/"
 	# shellcheck disable=SC2016 # for the inner shell
 	in_root "$all" bash -c '
-		mkdir -p /mnt/text
-		cd /mnt/text
+		# Where it finds the sources.
+		cd /mnt/src
 		for d in exporter importer; do
 			gcov -o "/mnt/sum/$d" /mnt/sum/"$d"/*.gcda 2>/dev/null
 		done
 	' >"$all/report"
 	echo "never reached:"
-	print_uncovered "$all/text"
+	print_uncovered "$all/src"
 	print_coverage "$all/report"
 }
 
