@@ -10,6 +10,7 @@
  */
 
 #include <linux/completion.h>
+#include <linux/cpumask.h>
 #include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
@@ -17,10 +18,12 @@
 #include <linux/minmax.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/percpu.h>
 #include <linux/random.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
+#include "vrnic_bus.h"
 #include "vrnic_edu.h"
 #include "vrnic_engine.h"
 #include "vrnic_mr.h"
@@ -189,16 +192,34 @@ static bool vrnic_edu_reaches(struct vrnic_edu *edu, const u8 *bytes, dma_addr_t
 	return !ret && !memcmp(edu->bounce, bytes, EDU_PROBE_BYTES);
 }
 
+/* Of each CPU, as such memory is given out at boot, from the top downwards. */
+static DEFINE_PER_CPU_ALIGNED(u8 [EDU_PROBE_BYTES], vrnic_edu_bytes);
+
+/* One that reads right beyond the usual mask was given all bits. */
+static void vrnic_edu_test(struct vrnic_edu *edu, u8 *bytes, size_t size)
+{
+	struct device *dev = &edu->pdev->dev;
+	dma_addr_t addr;
+
+	get_random_bytes(bytes, EDU_PROBE_BYTES);
+	addr = dma_map_single(dev, bytes, size, DMA_TO_DEVICE);
+	if (dma_mapping_error(dev, addr))
+		return;
+	if (addr > EDU_NARROW_MASK && vrnic_edu_reaches(edu, bytes, addr))
+		edu->mask = DMA_BIT_MASK(64);
+	dma_unmap_single(dev, addr, size, DMA_TO_DEVICE);
+}
+
 /*
- * Have an address beyond the usual mask. An IOMMU's are given out from the last one
- * downwards, and begin anew at the top when those below are used up: @other is mapped
- * until then, and stays so for the test. An address that is cut off leads there.
+ * An IOMMU's addresses are given out from the last one downwards, and begin anew at the
+ * top when those below are used up: @other is mapped until then, and stays so for the
+ * test. An address that is cut off leads there.
  */
-static void vrnic_edu_try_beyond(struct vrnic_edu *edu, u8 *bytes, u8 *other, dma_addr_t *low)
+static void vrnic_edu_test_translated(struct vrnic_edu *edu, u8 *bytes, u8 *other,
+				      dma_addr_t *low)
 {
 	struct device *dev = &edu->pdev->dev;
 	unsigned int nr;
-	dma_addr_t addr;
 
 	for (nr = 0; nr < EDU_PROBE_MAPS; nr++) {
 		low[nr] = dma_map_single(dev, other, EDU_PROBE_SIZE, DMA_TO_DEVICE);
@@ -207,33 +228,30 @@ static void vrnic_edu_try_beyond(struct vrnic_edu *edu, u8 *bytes, u8 *other, dm
 		if (low[nr] <= EDU_NARROW_MASK)
 			continue;
 		dma_unmap_single(dev, low[nr], EDU_PROBE_SIZE, DMA_TO_DEVICE);
-
-		addr = dma_map_single(dev, bytes, EDU_PROBE_SIZE, DMA_TO_DEVICE);
-		if (dma_mapping_error(dev, addr))
-			break;
-		if (addr > EDU_NARROW_MASK && vrnic_edu_reaches(edu, bytes, addr))
-			edu->mask = DMA_BIT_MASK(64);
-		dma_unmap_single(dev, addr, EDU_PROBE_SIZE, DMA_TO_DEVICE);
+		vrnic_edu_test(edu, bytes, EDU_PROBE_SIZE);
 		break;
 	}
 	while (nr--)
 		dma_unmap_single(dev, low[nr], EDU_PROBE_SIZE, DMA_TO_DEVICE);
 }
 
-/*
- * The function does not tell its mask, and cuts off the address bits above it. So it
- * is tried: one that reads right beyond the usual mask was given all bits.
- */
+/* The function does not tell its mask, and cuts off the address bits above it. */
 static void vrnic_edu_probe_mask(struct vrnic_edu *edu)
 {
-	dma_addr_t *low = kmalloc_array(EDU_PROBE_MAPS, sizeof(*low), GFP_KERNEL);
-	u8 *bytes = alloc_pages_exact(2 * EDU_PROBE_SIZE, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
+	u8 *bytes = per_cpu_ptr(vrnic_edu_bytes, cpumask_first(cpu_possible_mask));
+	dma_addr_t *low;
 
 	edu->mask = EDU_NARROW_MASK;
-	if (low && bytes) {
-		get_random_bytes(bytes, EDU_PROBE_BYTES);
-		vrnic_edu_try_beyond(edu, bytes, bytes + EDU_PROBE_SIZE, low);
+	if (!vrnic_bus_is_translated(&edu->pdev->dev)) {
+		if (virt_addr_valid(bytes))
+			vrnic_edu_test(edu, bytes, EDU_PROBE_BYTES);
+		return;
 	}
+
+	low = kmalloc_array(EDU_PROBE_MAPS, sizeof(*low), GFP_KERNEL);
+	bytes = alloc_pages_exact(2 * EDU_PROBE_SIZE, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
+	if (low && bytes)
+		vrnic_edu_test_translated(edu, bytes, bytes + EDU_PROBE_SIZE, low);
 	if (bytes)
 		free_pages_exact(bytes, 2 * EDU_PROBE_SIZE);
 	kfree(low);
