@@ -78,6 +78,8 @@ struct vvram_copy_job {
 	struct dma_fence_cb dep_cb;
 	/** @start: Runs once @dep has signalled. */
 	struct work_struct start;
+	/** @queued: @start was queued, and will not be again. */
+	bool queued;
 	/** @parts_left: Parts that have not ended. */
 	atomic_t parts_left;
 	/** @nr_parts: Entries in @part. */
@@ -298,11 +300,20 @@ static void vvram_copy_start_work(struct work_struct *work)
 	dma_fence_end_signalling(cookie);
 }
 
+/* The job may be over before this returns. */
+static void vvram_copy_queue(struct vvram_copy_job *job)
+{
+	dma_fence_get(&job->base);
+	queue_work(job->vdev->copy_wq, &job->start);
+	smp_store_release(&job->queued, true);
+	dma_fence_put(&job->base);
+}
+
 static void vvram_copy_dep_signalled(struct dma_fence *dep, struct dma_fence_cb *cb)
 {
 	struct vvram_copy_job *job = container_of(cb, struct vvram_copy_job, dep_cb);
 
-	queue_work(job->vdev->copy_wq, &job->start);
+	vvram_copy_queue(job);
 }
 
 static void vvram_copy_place_get(struct vvram_copy_place *to,
@@ -431,7 +442,7 @@ struct dma_fence *vvram_copy_submit(struct vvram_device *vdev, struct vvram_copy
 	atomic_inc(&vdev->copy_jobs);
 	if (!job->dep ||
 	    dma_fence_add_callback(job->dep, &job->dep_cb, vvram_copy_dep_signalled))
-		queue_work(vdev->copy_wq, &job->start);
+		vvram_copy_queue(job);
 	return fence;
 }
 
@@ -471,7 +482,8 @@ void vvram_copy_help(struct dma_resv *resv)
 		if (rcu_access_pointer(fence->ops) != &vvram_copy_fence_ops)
 			continue;
 		job = container_of(fence, struct vvram_copy_job, base);
-		if (cancel_work(&job->start))
+		/* Cancelling also hides from queue_work() that it is not pending. */
+		if (smp_load_acquire(&job->queued) && cancel_work(&job->start))
 			vvram_copy_start_work(&job->start);
 	}
 	dma_resv_iter_end(&cursor);
