@@ -305,6 +305,7 @@ static void vvram_copy_queue(struct vvram_copy_job *job)
 {
 	dma_fence_get(&job->base);
 	queue_work(job->vdev->copy_wq, &job->start);
+	/* Pairs with vvram_copy_help(): queueing is over. */
 	smp_store_release(&job->queued, true);
 	dma_fence_put(&job->base);
 }
@@ -482,7 +483,7 @@ void vvram_copy_help(struct dma_resv *resv)
 		if (rcu_access_pointer(fence->ops) != &vvram_copy_fence_ops)
 			continue;
 		job = container_of(fence, struct vvram_copy_job, base);
-		/* Cancelling also hides from queue_work() that it is not pending. */
+		/* Before, cancelling would hide from queue_work() that it is not pending. */
 		if (smp_load_acquire(&job->queued) && cancel_work(&job->start))
 			vvram_copy_start_work(&job->start);
 	}
