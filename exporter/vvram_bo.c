@@ -74,15 +74,10 @@ static int vvram_gem_vmap(struct drm_gem_object *gem, struct iosys_map *map)
 {
 	struct vvram_bo *bo = gem_to_vvram_bo(gem);
 	struct vvram_device *vdev = vvram_bo_device(bo);
-	struct vvram_segments *segs;
 	long ret;
 
-	if (bo->ttm.resource->mem_type == TTM_PL_VRAM && !bo->ttm.pin_count) {
-		segs = to_vvram_vram_resource(bo->ttm.resource)->segs;
-		ret = vvram_bo_pin(bo, segs->count == 1);
-	} else {
-		ret = vvram_bo_pin(bo, bo->ttm.resource->mem_type == TTM_PL_VRAM);
-	}
+	ret = vvram_bo_pin(bo, bo->ttm.resource->mem_type == TTM_PL_VRAM &&
+			       (bo->ttm.pin_count || vvram_is_one_piece(bo->ttm.resource)));
 	if (ret)
 		return ret;
 
@@ -98,13 +93,12 @@ static int vvram_gem_vmap(struct drm_gem_object *gem, struct iosys_map *map)
 		return 0;
 	}
 
-	segs = to_vvram_vram_resource(bo->ttm.resource)->segs;
-	if (segs->count != 1) {
+	if (!vvram_is_one_piece(bo->ttm.resource)) {
 		ret = -EINVAL;
 		goto err_unpin;
 	}
 	*map = vdev->vram.map;
-	iosys_map_incr(map, segs->seg[0].offset);
+	iosys_map_incr(map, to_vvram_vram_resource(bo->ttm.resource)->segs->seg[0].offset);
 	return 0;
 
 err_unpin:

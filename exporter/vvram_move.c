@@ -145,18 +145,13 @@ static int vvram_move_copy(struct vvram_bo *bo, bool evict, struct ttm_resource 
 	return ret;
 }
 
-static bool vvram_is_in_one_piece(struct ttm_resource *res)
-{
-	return res->mem_type != TTM_PL_VRAM || to_vvram_vram_resource(res)->segs->count == 1;
-}
-
 /* Only to compare with: the CPU that asks copies all, before anybody goes on. */
 static int vvram_move_by_ttm(struct vvram_bo *bo, struct ttm_operation_ctx *ctx,
 			     struct ttm_resource *new_mem)
 {
 	int ret;
 
-	if (!vvram_is_in_one_piece(bo->ttm.resource) || !vvram_is_in_one_piece(new_mem))
+	if (!vvram_is_one_piece(bo->ttm.resource) || !vvram_is_one_piece(new_mem))
 		return -EINVAL;
 	vvram_notify_importers(bo);
 	ret = ttm_bo_wait_ctx(&bo->ttm, ctx);

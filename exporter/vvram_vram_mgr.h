@@ -5,6 +5,7 @@
 #include <linux/gpu_buddy.h>
 #include <linux/mutex.h>
 
+#include <drm/ttm/ttm_placement.h>
 #include <drm/ttm/ttm_resource.h>
 
 struct vvram_device;
@@ -39,6 +40,12 @@ struct vvram_vram_resource {
 };
 
 #define to_vvram_vram_resource(r)	container_of(r, struct vvram_vram_resource, base)
+
+/* Whether the CPU can have it as one range: pages can be mapped so, VRAM has to be so. */
+static inline bool vvram_is_one_piece(struct ttm_resource *res)
+{
+	return res->mem_type != TTM_PL_VRAM || to_vvram_vram_resource(res)->segs->count == 1;
+}
 
 int vvram_vram_mgr_init(struct vvram_device *vdev);
 int vvram_vram_mgr_vacate(struct vvram_device *vdev);

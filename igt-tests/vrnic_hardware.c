@@ -37,17 +37,13 @@ struct rig {
 
 static struct rig make_rig(uint32_t mode)
 {
-	struct vrnic_create_queue create = {
-		.depth = 8, .engine = VRNIC_ENGINE_EDU, .eventfd = -1,
-	};
 	struct rig r;
 
 	igt_require_f(vrnic_query(nic).flags & VRNIC_QUERY_EDU, "the importer has no hardware\n");
 	r.s = share_buffer(fd, nic, SIZE, mode, 0);
 	r.local = alloc_pages(SIZE);
 	r.mem = vrnic_reg_user(nic, r.local, SIZE);
-	igt_assert_eq(do_call(nic, VRNIC_IOC_CREATE_QUEUE, &create), 0);
-	r.queue = create.handle;
+	r.queue = vrnic_create_edu_queue(nic, 8);
 	return r;
 }
 

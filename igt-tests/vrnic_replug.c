@@ -325,13 +325,10 @@ static bool can_plug(void)
 /* What the machine gave it; the driver has to find out. */
 static void check_mask(const char *mask)
 {
-	struct vrnic_create_queue create = {
-		.depth = 2, .engine = VRNIC_ENGINE_EDU, .eventfd = -1,
-	};
 	const char *engine;
 	int nic = open_nic_again();
 
-	igt_assert_eq(do_call(nic, VRNIC_IOC_CREATE_QUEUE, &create), 0);
+	vrnic_create_edu_queue(nic, 2);
 	close(nic);
 	engine = read_file("/sys/kernel/debug/vrnic0/engine");
 	igt_assert_f(strstr(engine, mask), "engine: %s, not %s\n", engine, mask);
@@ -358,19 +355,17 @@ static void test_way(const struct way *way, bool vram)
 
 static void narrow_transfer(struct rig *r)
 {
-	struct vrnic_create_queue create = {
-		.depth = 2, .engine = VRNIC_ENGINE_EDU, .eventfd = -1,
-	};
 	uint64_t moved = vvram_info(r->fd, r->s.handle).moves;
+	uint32_t queue;
 
 	igt_assert(vrnic_query(r->nic).flags & VRNIC_QUERY_EDU);
-	igt_assert_eq(do_call(r->nic, VRNIC_IOC_CREATE_QUEUE, &create), 0);
+	queue = vrnic_create_edu_queue(r->nic, 2);
 	pattern_fill(r->local, SIZE, 3);
-	igt_assert_eq(vrnic_copy(r->nic, create.handle, VRNIC_OP_WRITE, &r->s.reg, 4096,
+	igt_assert_eq(vrnic_copy(r->nic, queue, VRNIC_OP_WRITE, &r->s.reg, 4096,
 				 &r->t.mem, 4096, 4096).status, 0);
 	igt_assert(!memcmp(r->s.p + 4096, r->local + 4096, 4096));
 	memset(r->local, 0, SIZE);
-	igt_assert_eq(vrnic_copy(r->nic, create.handle, VRNIC_OP_READ, &r->s.reg, 4096,
+	igt_assert_eq(vrnic_copy(r->nic, queue, VRNIC_OP_READ, &r->s.reg, 4096,
 				 &r->t.mem, 0, 4096).status, 0);
 	igt_assert(!memcmp(r->local, r->s.p + 4096, 4096));
 	igt_assert_eq_u64(vvram_info(r->fd, r->s.handle).moves, moved);

@@ -78,7 +78,8 @@ static void vrnic_wq_run(struct work_struct *run)
 	bool flush;
 
 	for (i = 0; i < VRNIC_RUN_BATCH; i++) {
-		vrnic_wq_linger(wq);
+		if (list_empty_careful(&wq->pending))
+			vrnic_wq_linger(wq);
 		work = vrnic_wq_next(wq, &flush);
 		if (!work)
 			return;

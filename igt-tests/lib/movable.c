@@ -166,12 +166,22 @@ struct vrnic_query_mr vrnic_query_mr(int nic, uint32_t handle)
 	return arg;
 }
 
-uint32_t vrnic_create_queue(int nic, uint32_t depth)
+static uint32_t create_queue_on(int nic, uint32_t depth, uint32_t engine)
 {
-	struct vrnic_create_queue arg = { .depth = depth, .eventfd = -1 };
+	struct vrnic_create_queue arg = { .depth = depth, .engine = engine, .eventfd = -1 };
 
 	igt_assert_eq(do_call(nic, VRNIC_IOC_CREATE_QUEUE, &arg), 0);
 	return arg.handle;
+}
+
+uint32_t vrnic_create_queue(int nic, uint32_t depth)
+{
+	return create_queue_on(nic, depth, VRNIC_ENGINE_CPU);
+}
+
+uint32_t vrnic_create_edu_queue(int nic, uint32_t depth)
+{
+	return create_queue_on(nic, depth, VRNIC_ENGINE_EDU);
 }
 
 void vrnic_destroy_queue(int nic, uint32_t queue)

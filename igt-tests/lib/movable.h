@@ -46,6 +46,8 @@ int __vrnic_dereg_mr(int nic, uint32_t handle);
 void vrnic_dereg_mr(int nic, uint32_t handle);
 struct vrnic_query_mr vrnic_query_mr(int nic, uint32_t handle);
 uint32_t vrnic_create_queue(int nic, uint32_t depth);
+/* One that hardware serves. */
+uint32_t vrnic_create_edu_queue(int nic, uint32_t depth);
 void vrnic_destroy_queue(int nic, uint32_t queue);
 int __vrnic_post(int nic, uint32_t queue, struct vrnic_wr *wrs, uint32_t count);
 int vrnic_poll(int nic, uint32_t queue, struct vrnic_wc *wcs, uint32_t count, int64_t timeout_ns);

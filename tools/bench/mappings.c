@@ -7,8 +7,6 @@
 #include <fcntl.h>
 #include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -78,24 +76,6 @@ static void import_and_close(int fd)
 	close(fd);
 }
 
-static int open_vgem(void)
-{
-	struct drm_version version = {};
-	char path[32], name[16];
-	int i, fd;
-
-	for (i = 0; i < 16; i++) {
-		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		memset(name, 0, sizeof(name));
-		version = (struct drm_version){ .name = name, .name_len = sizeof(name) - 1 };
-		if (fd >= 0 && !call(fd, DRM_IOCTL_VERSION, &version) && !strcmp(name, "vgem"))
-			return fd;
-		close(fd);
-	}
-	return -1;
-}
-
 static uint32_t make_dumb(int fd)
 {
 	struct drm_mode_create_dumb arg = { .width = 32, .height = 32, .bpp = 32 };
@@ -121,7 +101,7 @@ static void live_in_heap(int heap)
 void bench_lifetimes(void)
 {
 	static const char *const names[] = { "vvram", "vvram-system", "vgem", "dma-heap" };
-	int vgem = open_vgem(), heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
+	int vgem = open_card("vgem"), heap = open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC);
 	double best[ARRAY_LEN(names)] = {};
 	uint32_t round, who, i, n = 50;
 	uint64_t start;

@@ -142,16 +142,15 @@ void bench_notify(void)
 	uint32_t handle = create(4096, VRAM), i, k, have = 0, n = 60;
 	static struct vrnic_reg_mr mr[1000];
 	int fd = export(vvram, handle);
-	uint64_t start, ns, best;
+	uint64_t start;
+	double best;
 
 	for (i = 0; i < ARRAY_LEN(counts); i++) {
 		while (have < counts[i])
 			mr[have++] = reg(fd, 4096, VRNIC_MR_ON_DEMAND);
 		/* The least of many: what is added by others is not of this. */
-		for (k = 0, best = ~0ULL; k < n; k++) {
-			ns = move(handle, k & 1 ? VRAM : SYSTEM);
-			best = ns < best ? ns : best;
-		}
+		for (k = 0, best = 0; k < n; k++)
+			best = least(best, move(handle, k & 1 ? VRAM : SYSTEM));
 		report("notify", "vvram", counts[i], best);
 	}
 	while (have)

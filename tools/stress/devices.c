@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -21,10 +22,10 @@ int call(int fd, unsigned long request, void *arg)
 	return ret;
 }
 
-int open_vvram(void)
+int open_card(const char *driver)
 {
-	struct drm_vvram_query query = {};
-	char path[32];
+	struct drm_version version;
+	char path[32], name[16];
 	int i, fd;
 
 	for (i = 0; i < 16; i++) {
@@ -32,10 +33,21 @@ int open_vvram(void)
 		fd = open(path, O_RDWR | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		if (!call(fd, DRM_IOCTL_VVRAM_QUERY, &query))
+		memset(name, 0, sizeof(name));
+		version = (struct drm_version){ .name = name, .name_len = sizeof(name) - 1 };
+		if (!call(fd, DRM_IOCTL_VERSION, &version) && !strcmp(name, driver))
 			return fd;
 		close(fd);
 	}
+	return -1;
+}
+
+int open_vvram(void)
+{
+	int fd = open_card("vvram");
+
+	if (fd >= 0)
+		return fd;
 	fprintf(stderr, "there is no vvram device\n");
 	exit(1);
 }

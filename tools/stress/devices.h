@@ -9,6 +9,9 @@
 int open_vvram(void);
 int open_vrnic(void);
 
+/* A card of a driver's, or -1. */
+int open_card(const char *driver);
+
 /* ioctl() that returns 0 or -errno, restarted after signals. */
 int call(int fd, unsigned long request, void *arg);
 
