@@ -74,10 +74,12 @@ static int vvram_gem_vmap(struct drm_gem_object *gem, struct iosys_map *map)
 {
 	struct vvram_bo *bo = gem_to_vvram_bo(gem);
 	struct vvram_device *vdev = vvram_bo_device(bo);
+	struct ttm_resource *res = bo->ttm.resource;
+	bool stays;
 	long ret;
 
-	ret = vvram_bo_pin(bo, bo->ttm.resource->mem_type == TTM_PL_VRAM &&
-			       (bo->ttm.pin_count || vvram_is_one_piece(bo->ttm.resource)));
+	stays = res->mem_type == TTM_PL_VRAM && (bo->ttm.pin_count || vvram_is_one_piece(res));
+	ret = vvram_bo_pin(bo, stays);
 	if (ret)
 		return ret;
 
