@@ -4,6 +4,7 @@
 
 #include <linux/atomic.h>
 #include <linux/mutex.h>
+#include <linux/rwsem.h>
 #include <linux/wait.h>
 
 #include <drm/drm_device.h>
@@ -47,6 +48,8 @@ struct vvram_device {
 
 	/** @tt_pages: Pages of system memory that hold bytes of buffers. */
 	atomic_long_t tt_pages;
+	/** @shrinking: Read-held by shrinkers at work; to write is to wait for them. */
+	struct rw_semaphore shrinking;
 
 	/** @bos_lock: Protects @bos; innermost, never held over anything that waits. */
 	struct mutex bos_lock;
@@ -75,6 +78,7 @@ u64 vvram_pin_limit(struct vvram_device *vdev);
 
 int vvram_ttm_init(struct vvram_device *vdev);
 int vvram_shrinker_init(struct vvram_device *vdev);
+int vvram_shrinker_wait(struct vvram_device *vdev);
 void vvram_revoke_all(struct vvram_device *vdev);
 void vvram_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 void vvram_debugfs_init(struct drm_minor *minor);

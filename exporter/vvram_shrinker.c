@@ -49,13 +49,38 @@ static unsigned long vvram_shrinker_scan(struct shrinker *shrinker,
 	unsigned long freed = 0;
 	u32 type;
 
+	/* Somebody waits for those at work, and would wait for us too. */
+	if (!down_read_trylock(&vdev->shrinking))
+		return SHRINK_STOP;
+
 	for (type = TTM_PL_SYSTEM; type <= TTM_PL_TT && freed < sc->nr_to_scan; type++)
 		freed += compat_ttm_shrink(ttm_manager_type(&vdev->ttm, type), &ctx,
 					   vvram_may_shrink, vvram_bo_shrunk,
 					   sc->nr_to_scan - freed);
 
+	up_read(&vdev->shrinking);
 	sc->nr_scanned = freed;
 	return freed ? freed : SHRINK_STOP;
+}
+
+/**
+ * vvram_shrinker_wait() - wait for the memory that is just being given back
+ * @vdev: the device
+ *
+ * A shrinker keeps the buffer that it swaps out to itself for as long as that takes.
+ * Others that reclaim find nothing meanwhile, and give up too early. A reservation
+ * may be held: shrinkers only try to take one.
+ *
+ * Return: 0, or -EINTR when the process is being killed.
+ */
+int vvram_shrinker_wait(struct vvram_device *vdev)
+{
+	int ret;
+
+	ret = down_write_killable(&vdev->shrinking);
+	if (!ret)
+		up_write(&vdev->shrinking);
+	return ret;
 }
 
 static void vvram_shrinker_fini(struct drm_device *drm, void *shrinker)
@@ -73,6 +98,7 @@ int vvram_shrinker_init(struct vvram_device *vdev)
 {
 	struct shrinker *shrinker;
 
+	init_rwsem(&vdev->shrinking);
 	shrinker = shrinker_alloc(0, "drm-vvram:%s", vdev->drm.unique);
 	if (!shrinker)
 		return -ENOMEM;

@@ -80,16 +80,43 @@ static void vvram_tt_destroy(struct ttm_device *bdev, struct ttm_tt *tt)
 	kfree(tt);
 }
 
+/*
+ * Memory is short only when nothing of ours was swapped out while we tried. Before
+ * that, nobody is to be killed for it.
+ */
+static int vvram_tt_alloc(struct vvram_device *vdev, struct ttm_tt *tt,
+			  struct ttm_operation_ctx *ctx)
+{
+	bool may_kill = !ctx->gfp_retry_mayfail;
+	s64 swapouts;
+	int ret;
+
+	ctx->gfp_retry_mayfail = true;
+	do {
+		swapouts = atomic64_read(&vdev->swapouts);
+		ret = compat_ttm_pool_alloc(&vdev->ttm, tt, ctx);
+		if (ret != -ENOMEM)
+			break;
+		ret = vvram_shrinker_wait(vdev) ?: -ENOMEM;
+	} while (ret == -ENOMEM && swapouts != atomic64_read(&vdev->swapouts));
+
+	ctx->gfp_retry_mayfail = !may_kill;
+	if (ret == -ENOMEM && may_kill)
+		ret = compat_ttm_pool_alloc(&vdev->ttm, tt, ctx);
+	return ret;
+}
+
 static int vvram_tt_populate(struct ttm_device *bdev, struct ttm_tt *tt,
 			     struct ttm_operation_ctx *ctx)
 {
+	struct vvram_device *vdev = ttm_to_vvram_device(bdev);
 	int ret;
 
 	if (vvram_tt_is_imported(tt))
 		return 0;
-	ret = compat_ttm_pool_alloc(bdev, tt, ctx);
+	ret = vvram_tt_alloc(vdev, tt, ctx);
 	if (!ret)
-		vvram_tt_account(ttm_to_vvram_device(bdev), tt, true);
+		vvram_tt_account(vdev, tt, true);
 	return ret;
 }
 
