@@ -186,7 +186,8 @@ struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_ty
 
 	if (mem_type == TTM_PL_VRAM && size > vdev->vram.size)
 		return ERR_PTR(-ENOSPC);
-	if (size >> PAGE_SHIFT > totalram_pages())
+	/* What can't be swapped out while it is being filled. */
+	if (size >> PAGE_SHIFT > ttm_tt_pages_limit())
 		return ERR_PTR(-ENOMEM);
 
 	bo = vvram_bo_alloc(vdev, size);

@@ -6,6 +6,7 @@
  * then may not allocate (&dma_buf_attach_ops.invalidate_mappings).
  */
 
+#include <linux/sched/signal.h>
 #include <linux/shrinker.h>
 #include <linux/swap.h>
 
@@ -75,12 +76,10 @@ static unsigned long vvram_shrinker_scan(struct shrinker *shrinker,
  */
 int vvram_shrinker_wait(struct vvram_device *vdev)
 {
-	int ret;
-
-	ret = down_write_killable(&vdev->shrinking);
-	if (!ret)
-		up_write(&vdev->shrinking);
-	return ret;
+	if (fatal_signal_pending(current) || down_write_killable(&vdev->shrinking))
+		return -EINTR;
+	up_write(&vdev->shrinking);
+	return 0;
 }
 
 static void vvram_shrinker_fini(struct drm_device *drm, void *shrinker)
