@@ -10,6 +10,8 @@
  * Description: The same with points of a timeline.
  * SUBTEST: in-fence
  * Description: A move starts after what it was told to wait for.
+ * SUBTEST: several-in-fences
+ * Description: It starts after all of them, and after the buffer's own last move.
  * SUBTEST: pointer-waits
  * Description: A CPU access of a buffer on its way waits for its bytes.
  * SUBTEST: importer-waits
@@ -155,6 +157,47 @@ static void test_in_fence(void)
 	gem_close(fd, b);
 }
 
+static void test_several_in_fences(void)
+{
+	const uint64_t size = MIB(1);
+	struct drm_vvram_sync syncs[3];
+	uint32_t handles[3];
+	uint64_t start;
+	void *p;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		handles[i] = vvram_create(fd, size, VRAM);
+		syncs[i] = (struct drm_vvram_sync) {
+			.flags = DRM_VVRAM_SYNC_SIGNAL, .handle = new_syncobj(),
+		};
+	}
+	p = vvram_mmap(fd, handles[2], size);
+	pattern_fill(p, size, 3);
+
+	set_delay(DELAY_MS);
+	start = now_ms();
+	for (i = 0; i < 2; i++) {
+		igt_assert_eq(__move_async(handles[i], SYSTEM, &syncs[i], 1), 0);
+		syncs[i].flags = 0;
+	}
+	igt_assert_eq(__move_async(handles[2], SYSTEM, NULL, 0), 0);
+	igt_assert_eq(__move_async(handles[2], VRAM, syncs, 3), 0);
+	igt_assert_eq(wait_point(syncs[2].handle, 0, 10000), 0);
+	igt_assert_lte(2 * DELAY_MS, now_ms() - start);
+	set_delay(0);
+	for (i = 0; i < 2; i++)
+		igt_assert_eq(wait_point(syncs[i].handle, 0, 0), 0);
+	igt_assert_eq(vvram_info(fd, handles[2]).placement, VRAM);
+	pattern_check(p, size, 3);
+
+	munmap(p, size);
+	for (i = 0; i < 3; i++) {
+		free_syncobj(syncs[i].handle);
+		gem_close(fd, handles[i]);
+	}
+}
+
 static void test_pointer_waits(void)
 {
 	const uint64_t size = KIB(256);
@@ -175,7 +218,7 @@ static void test_pointer_waits(void)
 }
 
 /* Reads the buffer through the importer right after a move was started. */
-static bool importer_sees_bytes(const char *how)
+static bool importer_sees_bytes(const char *how, uint64_t seed)
 {
 	const uint64_t size = KIB(256);
 	struct shared s = share_buffer(fd, nic, size, VRNIC_MR_ON_DEMAND, 0);
@@ -184,17 +227,17 @@ static bool importer_sees_bytes(const char *how)
 	uint32_t queue = vrnic_create_queue(nic, 2);
 	bool right;
 
-	/* Other bytes in all of VRAM, lest an early reader finds the right ones there. */
+	/* Other bytes where it was in VRAM, lest an early reader finds the right ones. */
 	memset(s.p, 0x77, size);
 	vvram_move(fd, s.handle, SYSTEM);
-	pattern_fill(s.p, size, 3);
-	set_delay(DELAY_MS);
+	pattern_fill(s.p, size, seed);
+	set_delay(3 * DELAY_MS);
 	vrnic_misbehave(how);
 	igt_assert_eq(__move_async(s.handle, VRAM, NULL, 0), 0);
 	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_READ, &s.reg, 0, &mem, 0, size).status, 0);
 	vrnic_misbehave("none");
 	set_delay(0);
-	right = pattern_find_bad(local, size, 3, 1) < 0;
+	right = pattern_find_bad(local, size, seed, 1) < 0;
 
 	vrnic_dereg_mr(nic, mem.handle);
 	munmap(local, size);
@@ -212,13 +255,13 @@ static void test_importer_waits(void)
 	reaches = vvram_info(fd, s.handle).placement == VRAM;
 	unshare_buffer(fd, nic, &s);
 
-	igt_assert(importer_sees_bytes("none"));
+	igt_assert(importer_sees_bytes("none", 41));
 	/*
 	 * Where it reaches VRAM it is the place of the move that it looks at; and where
 	 * the core pins for it, it is the pin that waits.
 	 */
 	if (reaches && vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC)
-		igt_assert(!importer_sees_bytes("ignore-kernel-fence"));
+		igt_assert(!importer_sees_bytes("ignore-kernel-fence", 42));
 }
 
 static int poll_dma_buf(int dmabuf, short events, int ms)
@@ -335,6 +378,9 @@ igt_main {
 	igt_describe("In-fences order moves of different buffers.");
 	igt_subtest("in-fence")
 		test_in_fence();
+	igt_describe("Fences are waited for together.");
+	igt_subtest("several-in-fences")
+		test_several_in_fences();
 	igt_describe("No CPU sees a place before its bytes.");
 	igt_subtest("pointer-waits")
 		test_pointer_waits();

@@ -18,6 +18,10 @@
  * Description: A map that fails completes work with an error; the next one goes.
  * SUBTEST: churn
  * Description: Buffers move by themselves under transfers.
+ * SUBTEST: ttm-copy
+ * Description: TTM's own copy, there to compare with, brings the same bytes.
+ * SUBTEST: read-back
+ * Description: What was asked for can be read.
  * SUBTEST: arguments
  * Description: What makes no sense is refused.
  */
@@ -229,6 +233,52 @@ static void test_churn(void)
 	free_rig(&r);
 }
 
+static void test_ttm_copy(void)
+{
+	const uint64_t sizes[] = { KIB(64), MIB(1) };
+	uint32_t handle, segments;
+	void *p;
+
+	for (unsigned int i = 0; i < ARRAY_LEN(sizes); i++) {
+		handle = vvram_create(fd, sizes[i], VRAM);
+		p = vvram_mmap(fd, handle, sizes[i]);
+		pattern_fill(p, sizes[i], i);
+		segments = vvram_info(fd, handle).segments;
+		chaos_write(fd, "ttm_copy", "1");
+		/* It takes what is in one piece. */
+		igt_assert_eq(__vvram_move(fd, handle, SYSTEM), segments > 1 ? -EINVAL : 0);
+		pattern_check(p, sizes[i], i);
+		if (segments == 1)
+			vvram_move(fd, handle, VRAM);
+		chaos_write(fd, "ttm_copy", "0");
+		pattern_check(p, sizes[i], i);
+		munmap(p, sizes[i]);
+		gem_close(fd, handle);
+	}
+}
+
+static void test_read_back(void)
+{
+	static const char misbehave[] = "/sys/kernel/debug/vrnic0/misbehave";
+	static const char *const fail[] = { "fail_alloc", "fail_map", "fail_move" };
+	char file[32];
+
+	for (unsigned int i = 0; i < ARRAY_LEN(fail); i++) {
+		chaos_write(fd, fail[i], "0 12");
+		snprintf(file, sizeof(file), "chaos/%s", fail[i]);
+		igt_assert(!strcmp(read_file(vvram_debugfs(fd, file)), "0 12\n"));
+	}
+	chaos_write(fd, "churn_hz", "1");
+	igt_assert_eq_u64(chaos_read(fd, "churn_hz"), 1);
+	chaos_write(fd, "churn_hz", "0");
+	igt_assert_eq_u64(chaos_read(fd, "churn_hz"), 0);
+
+	vrnic_misbehave("late-unmap");
+	igt_assert(strstr(read_file(misbehave), "late-unmap"));
+	vrnic_misbehave("none");
+	igt_assert(!strcmp(read_file(misbehave), "none\n"));
+}
+
 static void test_arguments(void)
 {
 	static const struct {
@@ -277,6 +327,12 @@ igt_main {
 	igt_describe("Nobody needs to ask for a move.");
 	igt_subtest("churn")
 		test_churn();
+	igt_describe("The copy of the benchmark's comparison copies.");
+	igt_subtest("ttm-copy")
+		test_ttm_copy();
+	igt_describe("Switches tell their state.");
+	igt_subtest("read-back")
+		test_read_back();
 	igt_describe("Values out of range are refused.");
 	igt_subtest("arguments")
 		test_arguments();
@@ -284,6 +340,7 @@ igt_main {
 	igt_fixture {
 		chaos_write(fd, "poison", "0");
 		chaos_write(fd, "churn_hz", "0");
+		chaos_write(fd, "ttm_copy", "0");
 		vrnic_misbehave("none");
 		vvram_wait_unused(fd);
 		close(nic);
