@@ -74,7 +74,8 @@ enum drm_vvram_placement {
  * room is needed.
  *
  * Errors: -EINVAL for a @size of zero or one that overflows, unknown @flags or
- * @placement, @pad not zero; -ENOSPC when VRAM can never hold it; -ENOMEM.
+ * @placement, @pad not zero; -ENOSPC when VRAM can never hold it; -ENOMEM, also for
+ * more than TTM's page limit, which is half of the machine's memory.
  */
 struct drm_vvram_gem_create {
 	/** @size: In: bytes wanted. Out: bytes given, a multiple of the page size. */
