@@ -3,7 +3,6 @@
  * Buffers: creation, placement, pins, and the GEM object's functions.
  */
 
-#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 

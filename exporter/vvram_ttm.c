@@ -87,7 +87,7 @@ static void vvram_tt_destroy(struct ttm_device *bdev, struct ttm_tt *tt)
 static int vvram_tt_alloc(struct vvram_device *vdev, struct ttm_tt *tt,
 			  struct ttm_operation_ctx *ctx)
 {
-	bool may_kill = !ctx->gfp_retry_mayfail;
+	bool retry_mayfail = ctx->gfp_retry_mayfail;
 	s64 swapouts;
 	int ret;
 
@@ -100,8 +100,8 @@ static int vvram_tt_alloc(struct vvram_device *vdev, struct ttm_tt *tt,
 		ret = vvram_shrinker_wait(vdev) ?: -ENOMEM;
 	} while (ret == -ENOMEM && swapouts != atomic64_read(&vdev->swapouts));
 
-	ctx->gfp_retry_mayfail = !may_kill;
-	if (ret == -ENOMEM && may_kill)
+	ctx->gfp_retry_mayfail = retry_mayfail;
+	if (ret == -ENOMEM && !retry_mayfail)
 		ret = compat_ttm_pool_alloc(&vdev->ttm, tt, ctx);
 	return ret;
 }

@@ -357,20 +357,22 @@ char *read_file(const char *path)
 	return text;
 }
 
-uint64_t chaos_read(int fd, const char *name)
+char *chaos_file(int fd, const char *name)
 {
 	char file[64];
 
 	snprintf(file, sizeof(file), "chaos/%s", name);
-	return strtoull(read_file(vvram_debugfs(fd, file)), NULL, 0);
+	return vvram_debugfs(fd, file);
+}
+
+uint64_t chaos_read(int fd, const char *name)
+{
+	return strtoull(read_file(chaos_file(fd, name)), NULL, 0);
 }
 
 void chaos_write(int fd, const char *name, const char *text)
 {
-	char file[64];
-
-	snprintf(file, sizeof(file), "chaos/%s", name);
-	igt_assert_eq(__debugfs_write(vvram_debugfs(fd, file), text), 0);
+	igt_assert_eq(__debugfs_write(chaos_file(fd, name), text), 0);
 }
 
 bool bound_function(const char *driver, char *name)

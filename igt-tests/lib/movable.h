@@ -82,6 +82,7 @@ bool vrnic_reaches_vram(int fd, int nic);
 void *alloc_pages(uint64_t size);
 
 /* Files in debugfs: those of vvram's chaos, and of vrnic. */
+char *chaos_file(int fd, const char *name);
 uint64_t chaos_read(int fd, const char *name);
 void chaos_write(int fd, const char *name, const char *text);
 int __debugfs_write(const char *path, const char *text);
