@@ -87,21 +87,20 @@ static void vvram_tt_destroy(struct ttm_device *bdev, struct ttm_tt *tt)
 static int vvram_tt_alloc(struct vvram_device *vdev, struct ttm_tt *tt,
 			  struct ttm_operation_ctx *ctx)
 {
-	bool retry_mayfail = ctx->gfp_retry_mayfail;
+	struct ttm_operation_ctx mayfail = *ctx;
 	s64 swapouts;
 	int ret;
 
-	ctx->gfp_retry_mayfail = true;
+	mayfail.gfp_retry_mayfail = true;
 	do {
 		swapouts = atomic64_read(&vdev->swapouts);
-		ret = compat_ttm_pool_alloc(&vdev->ttm, tt, ctx);
+		ret = compat_ttm_pool_alloc(&vdev->ttm, tt, &mayfail);
 		if (ret != -ENOMEM)
 			break;
 		ret = vvram_shrinker_wait(vdev) ?: -ENOMEM;
 	} while (ret == -ENOMEM && swapouts != atomic64_read(&vdev->swapouts));
 
-	ctx->gfp_retry_mayfail = retry_mayfail;
-	if (ret == -ENOMEM && !retry_mayfail)
+	if (ret == -ENOMEM && !ctx->gfp_retry_mayfail)
 		ret = compat_ttm_pool_alloc(&vdev->ttm, tt, ctx);
 	return ret;
 }
