@@ -259,7 +259,6 @@ static void test_ttm_copy(void)
 
 static void test_read_back(void)
 {
-	static const char misbehave[] = "/sys/kernel/debug/vrnic0/misbehave";
 	static const char *const fail[] = { "fail_alloc", "fail_map", "fail_move" };
 
 	for (unsigned int i = 0; i < ARRAY_LEN(fail); i++) {
@@ -272,9 +271,9 @@ static void test_read_back(void)
 	igt_assert_eq_u64(chaos_read(fd, "churn_hz"), 0);
 
 	vrnic_misbehave("late-unmap");
-	igt_assert(strstr(read_file(misbehave), "late-unmap"));
+	igt_assert(strstr(read_file(VRNIC_MISBEHAVE), "late-unmap"));
 	vrnic_misbehave("none");
-	igt_assert(!strcmp(read_file(misbehave), "none\n"));
+	igt_assert(!strcmp(read_file(VRNIC_MISBEHAVE), "none\n"));
 }
 
 static void test_arguments(void)
@@ -289,7 +288,7 @@ static void test_arguments(void)
 
 	for (unsigned int i = 0; i < ARRAY_LEN(bad); i++)
 		igt_assert_eq(__debugfs_write(chaos_file(fd, bad[i].file), bad[i].text), -EINVAL);
-	igt_assert_eq(__debugfs_write("/sys/kernel/debug/vrnic0/misbehave", "nonsense"), -EINVAL);
+	igt_assert_eq(__debugfs_write(VRNIC_MISBEHAVE, "nonsense"), -EINVAL);
 	igt_assert_eq_u64(chaos_read(fd, "delay_ms"), 0);
 }
 

@@ -503,7 +503,7 @@ void monitor_order(int monitor, const char *command)
 
 void vrnic_misbehave(const char *how)
 {
-	igt_assert_eq(__debugfs_write("/sys/kernel/debug/vrnic0/misbehave", how), 0);
+	igt_assert_eq(__debugfs_write(VRNIC_MISBEHAVE, how), 0);
 }
 
 static void *mover_run(void *arg)

@@ -81,6 +81,8 @@ void unshare_buffer(int fd, int nic, struct shared *s);
 bool vrnic_reaches_vram(int fd, int nic);
 void *alloc_pages(uint64_t size);
 
+#define VRNIC_MISBEHAVE	"/sys/kernel/debug/vrnic0/misbehave"
+
 /* Files in debugfs: those of vvram's chaos, and of vrnic. */
 char *chaos_file(int fd, const char *name);
 uint64_t chaos_read(int fd, const char *name);
