@@ -14,6 +14,13 @@
 #define dma_buf_invalidate_mappings	dma_buf_move_notify
 #endif
 
+#ifndef HAVE_DMA_BUF_ATTACH_REVOCABLE
+static inline bool dma_buf_attach_revocable(struct dma_buf_attachment *attach)
+{
+	return attach->importer_ops && attach->importer_ops->invalidate_mappings;
+}
+#endif
+
 /**
  * compat_dma_buf_is_dynamic_kernel() - tell whether importers are notified
  *

@@ -26,4 +26,21 @@ static inline void compat_dma_fence_init(struct dma_fence *fence,
 #endif
 }
 
+/**
+ * compat_dma_fence_needs_ops() - whether a fence that has signalled still uses its functions
+ * @fence: the fence
+ * @ops: functions
+ *
+ * Return: whether they are the fence's, for as long as it lives; never since 7.x.
+ */
+static inline bool compat_dma_fence_needs_ops(const struct dma_fence *fence,
+					      const struct dma_fence_ops *ops)
+{
+#ifdef HAVE_DMA_FENCE_INLINE_LOCK
+	return false;
+#else
+	return fence->ops == ops;
+#endif
+}
+
 #endif /* COMPAT_DMA_FENCE_H */

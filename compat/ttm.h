@@ -29,6 +29,16 @@ static inline int ttm_bo_populate(struct ttm_buffer_object *bo,
 #endif
 
 /*
+ * What TTM says when a placement has no room. Where a driver can't choose, it is the same
+ * as for a lack of memory (compat_ttm_device_init()).
+ */
+#ifdef HAVE_TTM_ALLOC_FLAGS
+#define COMPAT_TTM_NO_ROOM	(-ENOSPC)
+#else
+#define COMPAT_TTM_NO_ROOM	(-ENOMEM)
+#endif
+
+/*
  * Pages that go to swap one by one while memory is reclaimed, where TTM can do that.
  * Such pages are not under TTM's own limit; elsewhere that limit alone swaps.
  */
