@@ -6,28 +6,36 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
-#include <drm/drm_exec.h>
+#include <drm/drm_drv.h>
 #include <drm/drm_gem.h>
 #include <drm/drm_gem_ttm_helper.h>
 #include <drm/drm_prime.h>
 
 #include "ttm.h"
 #include "vvram_bo.h"
+#include "vvram_cpu.h"
 #include "vvram_dma_buf.h"
 #include "vvram_drv.h"
+#include "vvram_place.h"
+#include "vvram_sync.h"
 #include "vvram_trace.h"
 
 static uint vvram_pin_percent = 50;
 module_param_named(pin_limit, vvram_pin_percent, uint, 0644);
-MODULE_PARM_DESC(pin_limit, "Most of VRAM that may be pinned, percent (default 50)");
+MODULE_PARM_DESC(pin_limit,
+		 "Most of VRAM, and of the system memory that buffers may have, that may be pinned, percent (default 50)");
 
 /**
- * vvram_pin_limit() - most bytes of VRAM that may be pinned
+ * vvram_pin_limit() - most bytes that may be pinned in a placement
  * @vdev: the device
+ * @mem_type: TTM_PL_VRAM, or TTM_PL_TT for system memory
  */
-u64 vvram_pin_limit(struct vvram_device *vdev)
+u64 vvram_pin_limit(struct vvram_device *vdev, u32 mem_type)
 {
-	return div_u64(vdev->vram.size * min(READ_ONCE(vvram_pin_percent), 100u), 100);
+	u64 size = mem_type == TTM_PL_VRAM ? vdev->vram.size :
+					     (u64)ttm_tt_pages_limit() << PAGE_SHIFT;
+
+	return div_u64(size * min(READ_ONCE(vvram_pin_percent), 100u), 100);
 }
 
 static void vvram_bo_destroy(struct ttm_buffer_object *tbo)
@@ -65,59 +73,6 @@ static void vvram_gem_free(struct drm_gem_object *gem)
 	ttm_bo_fini(&gem_to_vvram_bo(gem)->ttm);
 }
 
-/*
- * A mapping stays where it is: pinned. The CPU needs one piece, so a scattered
- * buffer goes to system memory first.
- */
-static int vvram_gem_vmap(struct drm_gem_object *gem, struct iosys_map *map)
-{
-	struct vvram_bo *bo = gem_to_vvram_bo(gem);
-	struct vvram_device *vdev = vvram_bo_device(bo);
-	struct ttm_resource *res = bo->ttm.resource;
-	bool stays;
-	long ret;
-
-	stays = res->mem_type == TTM_PL_VRAM && (bo->ttm.pin_count || vvram_is_one_piece(res));
-	ret = vvram_bo_pin(bo, stays);
-	if (ret)
-		return ret;
-
-	ret = dma_resv_wait_timeout(gem->resv, DMA_RESV_USAGE_KERNEL, true,
-				    MAX_SCHEDULE_TIMEOUT);
-	if (ret < 0)
-		goto err_unpin;
-
-	if (bo->ttm.resource->mem_type != TTM_PL_VRAM) {
-		ret = ttm_bo_vmap(&bo->ttm, map);
-		if (ret)
-			goto err_unpin;
-		return 0;
-	}
-
-	if (!vvram_is_one_piece(bo->ttm.resource)) {
-		ret = -EINVAL;
-		goto err_unpin;
-	}
-	*map = vdev->vram.map;
-	iosys_map_incr(map, to_vvram_vram_resource(bo->ttm.resource)->segs->seg[0].offset);
-	return 0;
-
-err_unpin:
-	vvram_bo_unpin(bo);
-	return ret;
-}
-
-static void vvram_gem_vunmap(struct drm_gem_object *gem, struct iosys_map *map)
-{
-	struct vvram_bo *bo = gem_to_vvram_bo(gem);
-
-	if (bo->ttm.resource->mem_type != TTM_PL_VRAM)
-		ttm_bo_vunmap(&bo->ttm, map);
-	else
-		iosys_map_clear(map);
-	vvram_bo_unpin(bo);
-}
-
 static const struct drm_gem_object_funcs vvram_gem_funcs = {
 	.free = vvram_gem_free,
 	.export = vvram_dma_buf_export,
@@ -125,6 +80,7 @@ static const struct drm_gem_object_funcs vvram_gem_funcs = {
 	.vmap = vvram_gem_vmap,
 	.vunmap = vvram_gem_vunmap,
 	.mmap = drm_gem_ttm_mmap,
+	.vm_ops = &vvram_vm_ops,
 };
 
 /* Only mmap of the exporter's own dma-buf reaches the bytes of a foreign buffer. */
@@ -147,9 +103,14 @@ static struct vvram_bo *vvram_bo_alloc(struct vvram_device *vdev, u64 size)
 	return bo;
 }
 
+/* It may be evicted since it has its place, and that is what is told of it. */
 static void vvram_bo_publish(struct vvram_bo *bo)
 {
 	struct vvram_device *vdev = vvram_bo_device(bo);
+
+	dma_resv_lock(bo->ttm.base.resv, NULL);
+	trace_vvram_create(bo);
+	dma_resv_unlock(bo->ttm.base.resv);
 
 	mutex_lock(&vdev->bos_lock);
 	list_add_tail(&bo->link, &vdev->bos);
@@ -163,31 +124,15 @@ static struct ttm_place vvram_bo_place(struct vvram_bo *bo, u32 mem_type, u32 fl
 	return (struct ttm_place){ .mem_type = mem_type, .flags = flags };
 }
 
-/**
- * vvram_bo_create() - create a zeroed buffer
- * @vdev: the device
- * @size: bytes, a multiple of the page size
- * @mem_type: TTM_PL_VRAM or TTM_PL_TT
- * @contiguous: one piece when in VRAM
- * @creator: whom it is for
- *
- * Return: the buffer with one reference, or an error pointer: -ENOSPC or -ENOMEM
- * when there can't be room.
- */
-struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_type,
-				 bool contiguous, struct vvram_client *creator)
+/* With its storage in VRAM or in system memory, or without any. */
+static struct vvram_bo *vvram_bo_init(struct vvram_device *vdev, u64 size, u32 mem_type,
+				      bool contiguous, struct vvram_client *creator, bool placed)
 {
 	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
-	struct ttm_placement placement = { .num_placement = 1 };
+	struct ttm_placement placement = { .num_placement = placed };
 	struct ttm_place place;
 	struct vvram_bo *bo;
 	int ret;
-
-	if (mem_type == TTM_PL_VRAM && size > vdev->vram.size)
-		return ERR_PTR(-ENOSPC);
-	/* What can't be swapped out while it is being filled. */
-	if (size >> PAGE_SHIFT > ttm_tt_pages_limit())
-		return ERR_PTR(-ENOMEM);
 
 	bo = vvram_bo_alloc(vdev, size);
 	if (!bo)
@@ -203,10 +148,76 @@ struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_ty
 				   &ctx, NULL, NULL, vvram_bo_destroy);
 	if (ret)
 		return ERR_PTR(ret);	/* TTM has destroyed it */
-
-	trace_vvram_create(bo);
-	vvram_bo_publish(bo);
 	ttm_bo_unreserve(&bo->ttm);
+	return bo;
+}
+
+/* Most often there is room, or it can be made at once. */
+static struct vvram_bo *vvram_bo_init_placed(struct vvram_device *vdev, u64 size, u32 mem_type,
+					     bool contiguous, struct vvram_client *creator)
+{
+	struct vvram_bo *bo;
+	int ret;
+
+	ret = vvram_placing_begin(vdev, mem_type);
+	if (ret)
+		return ERR_PTR(ret);
+	bo = vvram_bo_init(vdev, size, mem_type, contiguous, creator, true);
+	vvram_placing_end(vdev, mem_type);
+	return bo;
+}
+
+/* TTM locks a new buffer without a ticket: so it is made first, and placed then. */
+static struct vvram_bo *vvram_bo_init_and_place(struct vvram_device *vdev, u64 size,
+						u32 mem_type, bool contiguous,
+						struct vvram_client *creator)
+{
+	struct vvram_sync_set nothing = {};
+	struct vvram_bo *bo;
+	int ret;
+
+	bo = vvram_bo_init(vdev, size, mem_type, contiguous, creator, false);
+	if (IS_ERR(bo))
+		return bo;
+	ret = vvram_place(bo, mem_type, &nothing);
+	vvram_sync_set_fini(&nothing);
+	if (!ret)
+		return bo;
+	drm_gem_object_put(&bo->ttm.base);
+	return ERR_PTR(ret);
+}
+
+/**
+ * vvram_bo_create() - create a zeroed buffer
+ * @vdev: the device
+ * @size: bytes, a multiple of the page size
+ * @mem_type: TTM_PL_VRAM or TTM_PL_TT
+ * @contiguous: one piece when in VRAM
+ * @creator: whom it is for
+ *
+ * No reservation may be held, nor &vvram_device.placing.
+ *
+ * Return: the buffer with one reference, or an error pointer: -ENOSPC or -ENOMEM
+ * when there can't be room.
+ */
+struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_type,
+				 bool contiguous, struct vvram_client *creator)
+{
+	struct vvram_bo *bo;
+
+	if (mem_type == TTM_PL_VRAM && size > vdev->vram.size)
+		return ERR_PTR(-ENOSPC);
+	/* What can't be swapped out while it is being filled. */
+	if (size >> PAGE_SHIFT > ttm_tt_pages_limit())
+		return ERR_PTR(-ENOMEM);
+
+	bo = vvram_bo_init_placed(vdev, size, mem_type, contiguous, creator);
+	if (bo == ERR_PTR(COMPAT_TTM_NO_ROOM) && mem_type == TTM_PL_VRAM)
+		bo = vvram_bo_init_and_place(vdev, size, mem_type, contiguous, creator);
+	if (IS_ERR(bo))
+		return bo;
+
+	vvram_bo_publish(bo);
 	return bo;
 }
 
@@ -214,13 +225,12 @@ struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_ty
  * vvram_bo_create_imported() - make a buffer of another device's memory
  * @vdev: the device
  * @size: bytes
- * @sgt: the importer's mapping
  * @resv: the exporter's reservation
  *
  * Return: the buffer, or an error pointer.
  */
 struct vvram_bo *vvram_bo_create_imported(struct vvram_device *vdev, u64 size,
-					  struct sg_table *sgt, struct dma_resv *resv)
+					  struct dma_resv *resv)
 {
 	static const struct ttm_place place = { .mem_type = TTM_PL_SYSTEM };
 	struct ttm_placement placement = { .num_placement = 1, .placement = &place };
@@ -236,7 +246,7 @@ struct vvram_bo *vvram_bo_create_imported(struct vvram_device *vdev, u64 size,
 
 	dma_resv_lock(resv, NULL);
 	ret = ttm_bo_init_reserved(&vdev->ttm, &bo->ttm, ttm_bo_type_sg, &placement, 0,
-				   &ctx, sgt, resv, vvram_bo_destroy);
+				   &ctx, NULL, resv, vvram_bo_destroy);
 	dma_resv_unlock(resv);
 	return ret ? ERR_PTR(ret) : bo;
 }
@@ -268,15 +278,16 @@ int vvram_bo_validate(struct vvram_bo *bo, u32 mem_type, struct ttm_operation_ct
  * vvram_bo_validate_for_map() - bring a buffer to where an importer can map it
  * @bo: the buffer, its reservation held, not pinned
  * @allow_vram: every importer reaches VRAM
+ * @ctx: how to wait
  *
  * A buffer whose owner wants it in VRAM returns there when there is room; no
  * other buffer is evicted for that, lest two importers chase each other's.
  *
  * Return: 0 or an error as of vvram_bo_validate().
  */
-int vvram_bo_validate_for_map(struct vvram_bo *bo, bool allow_vram)
+int vvram_bo_validate_for_map(struct vvram_bo *bo, bool allow_vram,
+			      struct ttm_operation_ctx *ctx)
 {
-	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
 	struct ttm_place places[] = {
 		vvram_bo_place(bo, TTM_PL_VRAM, TTM_PL_FLAG_DESIRED),
 		vvram_bo_place(bo, TTM_PL_TT, TTM_PL_FLAG_FALLBACK),
@@ -289,43 +300,48 @@ int vvram_bo_validate_for_map(struct vvram_bo *bo, bool allow_vram)
 	dma_resv_assert_held(bo->ttm.base.resv);
 
 	if (!allow_vram || bo->home != TTM_PL_VRAM)
-		return vvram_bo_validate(bo, TTM_PL_TT, &ctx);
-	return ttm_bo_validate(&bo->ttm, &placement, &ctx);
+		return vvram_bo_validate(bo, TTM_PL_TT, ctx);
+	return ttm_bo_validate(&bo->ttm, &placement, ctx);
+}
+
+/* All pins of a buffer are in one placement, since it does not move. */
+static atomic64_t *vvram_bo_pinned(struct vvram_bo *bo)
+{
+	struct vvram_device *vdev = vvram_bo_device(bo);
+
+	return vvram_bo_is_in_vram(bo) ? &vdev->vram_pinned :
+							   &vdev->system_pinned;
 }
 
 /**
  * vvram_bo_pin() - keep a buffer where it is, or bring it to where it may stay
  * @bo: the buffer, its reservation held
  * @allow_vram: it may be pinned in VRAM
+ * @ctx: how to wait
  *
  * Return: 0; -EINVAL when it is pinned in VRAM and @allow_vram is not set;
- * -ENOSPC when more than the limit of VRAM would be pinned; or an error as of
+ * -ENOSPC when more than vvram_pin_limit() would be pinned; or an error as of
  * vvram_bo_validate().
  */
-int vvram_bo_pin(struct vvram_bo *bo, bool allow_vram)
+int vvram_bo_pin(struct vvram_bo *bo, bool allow_vram, struct ttm_operation_ctx *ctx)
 {
-	struct vvram_device *vdev = vvram_bo_device(bo);
-	u64 size = bo->ttm.base.size;
+	u64 size = bo->ttm.base.size, limit;
 	int ret;
 
 	dma_resv_assert_held(bo->ttm.base.resv);
 
 	if (bo->ttm.pin_count) {
-		if (bo->ttm.resource->mem_type == TTM_PL_VRAM && !allow_vram)
+		if (vvram_bo_is_in_vram(bo) && !allow_vram)
 			return -EINVAL;
 	} else {
-		ret = vvram_bo_validate_for_map(bo, allow_vram);
+		ret = vvram_bo_validate_for_map(bo, allow_vram, ctx);
 		if (ret)
 			return ret;
-	}
-
-	if (bo->ttm.resource->mem_type == TTM_PL_VRAM) {
-		if (!bo->vram_pins &&
-		    atomic64_add_return(size, &vdev->vram_pinned) > vvram_pin_limit(vdev)) {
-			atomic64_sub(size, &vdev->vram_pinned);
+		limit = vvram_pin_limit(vvram_bo_device(bo), bo->ttm.resource->mem_type);
+		if (atomic64_add_return(size, vvram_bo_pinned(bo)) > limit) {
+			atomic64_sub(size, vvram_bo_pinned(bo));
 			return -ENOSPC;
 		}
-		bo->vram_pins++;
 	}
 	ttm_bo_pin(&bo->ttm);
 	trace_vvram_pin(bo);
@@ -340,10 +356,58 @@ void vvram_bo_unpin(struct vvram_bo *bo)
 {
 	dma_resv_assert_held(bo->ttm.base.resv);
 
-	if (bo->ttm.resource->mem_type == TTM_PL_VRAM && !--bo->vram_pins)
-		atomic64_sub(bo->ttm.base.size, &vvram_bo_device(bo)->vram_pinned);
 	ttm_bo_unpin(&bo->ttm);
+	if (!bo->ttm.pin_count)
+		atomic64_sub(bo->ttm.base.size, vvram_bo_pinned(bo));
 	trace_vvram_unpin(bo);
+}
+
+/**
+ * vvram_bo_wait_arrived() - wait until the bytes are where they belong
+ * @bo: the buffer, its reservation held
+ * @intr: a signal may end the wait
+ *
+ * For whoever looks at them next. A copy that the device's end cuts short signals its
+ * fence as any other.
+ *
+ * Return: 0, -ERESTARTSYS, or -ENODEV when the device has gone meanwhile.
+ */
+int vvram_bo_wait_arrived(struct vvram_bo *bo, bool intr)
+{
+	long ret;
+
+	dma_resv_assert_held(bo->ttm.base.resv);
+
+	ret = dma_resv_wait_timeout(bo->ttm.base.resv, DMA_RESV_USAGE_KERNEL, intr,
+				    MAX_SCHEDULE_TIMEOUT);
+	if (ret < 0)
+		return ret;
+	return drm_dev_is_unplugged(bo->ttm.base.dev) ? -ENODEV : 0;
+}
+
+/**
+ * vvram_bo_map_begin() - note that somebody has got a mapping
+ * @bo: the buffer, its reservation held
+ *
+ * Revocation and unbind wait until vvram_bo_map_end() was called as often.
+ */
+void vvram_bo_map_begin(struct vvram_bo *bo)
+{
+	dma_resv_assert_held(bo->ttm.base.resv);
+
+	bo->maps++;
+}
+
+/**
+ * vvram_bo_map_end() - note that a mapping was given back
+ * @bo: the buffer, its reservation held
+ */
+void vvram_bo_map_end(struct vvram_bo *bo)
+{
+	dma_resv_assert_held(bo->ttm.base.resv);
+
+	if (!--bo->maps)
+		wake_up_all(&bo->unmapped);
 }
 
 /**

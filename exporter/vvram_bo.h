@@ -25,11 +25,9 @@ struct vvram_bo {
 
 	/** @home: TTM_PL_* where the owner wants it; reservation. */
 	u32 home;
-	/** @vram_pins: Pins held while in VRAM; reservation. */
-	unsigned int vram_pins;
 	/** @revoked: Importers lost it for good; reservation. */
 	bool revoked;
-	/** @maps: Mappings held by importers; reservation. */
+	/** @maps: Mappings held by importers and by the kernel; reservation. */
 	unsigned int maps;
 	/** @unmapped: Woken when @maps becomes zero. */
 	wait_queue_head_t unmapped;
@@ -66,6 +64,11 @@ static inline bool vvram_bo_is_imported(struct vvram_bo *bo)
 	return bo->ttm.type == ttm_bo_type_sg;
 }
 
+static inline bool vvram_bo_is_in_vram(struct vvram_bo *bo)
+{
+	return bo->ttm.resource && bo->ttm.resource->mem_type == TTM_PL_VRAM;
+}
+
 bool vvram_bo_is_swapped(struct vvram_bo *bo);
 bool vvram_tt_has_data(struct ttm_tt *tt);
 void vvram_tt_account(struct vvram_device *vdev, struct ttm_tt *tt, bool populated);
@@ -74,11 +77,15 @@ void vvram_swap_notify(struct ttm_buffer_object *tbo);
 struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_type,
 				 bool contiguous, struct vvram_client *creator);
 struct vvram_bo *vvram_bo_create_imported(struct vvram_device *vdev, u64 size,
-					  struct sg_table *sgt, struct dma_resv *resv);
+					  struct dma_resv *resv);
 int vvram_bo_validate(struct vvram_bo *bo, u32 mem_type, struct ttm_operation_ctx *ctx);
-int vvram_bo_validate_for_map(struct vvram_bo *bo, bool allow_vram);
-int vvram_bo_pin(struct vvram_bo *bo, bool allow_vram);
+int vvram_bo_validate_for_map(struct vvram_bo *bo, bool allow_vram,
+			      struct ttm_operation_ctx *ctx);
+int vvram_bo_pin(struct vvram_bo *bo, bool allow_vram, struct ttm_operation_ctx *ctx);
 void vvram_bo_unpin(struct vvram_bo *bo);
+int vvram_bo_wait_arrived(struct vvram_bo *bo, bool intr);
+void vvram_bo_map_begin(struct vvram_bo *bo);
+void vvram_bo_map_end(struct vvram_bo *bo);
 void vvram_bo_touch(struct vvram_bo *bo);
 
 #endif /* VVRAM_BO_H */

@@ -15,6 +15,7 @@
 #include "vvram_bo.h"
 #include "vvram_chaos.h"
 #include "vvram_drv.h"
+#include "vvram_place.h"
 
 #define VVRAM_MAX_CHURN_HZ	1000
 #define VVRAM_MAX_DELAY_MS	5000
@@ -53,17 +54,21 @@ static struct vvram_bo *vvram_random_bo(struct vvram_device *vdev)
 	return found;
 }
 
-/* A move without a wish of the owner: where it wants the buffer stays as it is. */
+/*
+ * A move without a wish of the owner: where it wants the buffer stays as it is. Nor does
+ * it take the room that somebody is just making.
+ */
 static void vvram_churn_bo(struct vvram_bo *bo)
 {
 	struct ttm_operation_ctx ctx = { .gfp_retry_mayfail = true };
-	u32 to;
 
 	if (!dma_resv_trylock(bo->ttm.base.resv))
 		return;
 	if (!bo->ttm.pin_count) {
-		to = bo->ttm.resource->mem_type == TTM_PL_VRAM ? TTM_PL_TT : TTM_PL_VRAM;
-		vvram_bo_validate(bo, to, &ctx);
+		if (vvram_bo_is_in_vram(bo))
+			vvram_bo_validate(bo, TTM_PL_TT, &ctx);
+		else if (vvram_may_return(bo))
+			vvram_bo_validate(bo, TTM_PL_VRAM, &ctx);
 	}
 	dma_resv_unlock(bo->ttm.base.resv);
 }

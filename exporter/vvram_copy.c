@@ -9,17 +9,18 @@
  */
 
 #include <linux/cpumask.h>
-#include <linux/delay.h>
 #include <linux/dma-fence-unwrap.h>
 #include <linux/dma-resv.h>
 #include <linux/io.h>
 #include <linux/iosys-map.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
 #include <drm/drm_cache.h>
+#include <drm/drm_debugfs.h>
 #include <drm/drm_drv.h>
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
@@ -78,6 +79,8 @@ struct vvram_copy_job {
 	struct dma_fence_cb dep_cb;
 	/** @start: Runs once @dep has signalled. */
 	struct work_struct start;
+	/** @later: What comes after a pause, on demand of those who test importers. */
+	struct delayed_work later;
 	/** @queued: @start was queued, and will not be again. */
 	bool queued;
 	/** @parts_left: Parts that have not ended. */
@@ -86,6 +89,29 @@ struct vvram_copy_job {
 	unsigned int nr_parts;
 	/** @part: Slices that run side by side. */
 	struct vvram_copy_part part[] __counted_by(nr_parts);
+};
+
+/**
+ * struct vvram_copy_cursor - a walk over a place, span by span
+ *
+ * A span is what follows each other in memory: neither pieces of VRAM nor pages are
+ * looked at twice.
+ */
+struct vvram_copy_cursor {
+	/** @vdev: The device. */
+	struct vvram_device *vdev;
+	/** @pages: The place's pages; NULL in VRAM. */
+	struct page **pages;
+	/** @vram: The walk over the place's pieces, in VRAM. */
+	struct vvram_cursor vram;
+	/** @offset: Byte of the place. */
+	u64 offset;
+	/** @end: Where the walk ends. */
+	u64 end;
+	/** @map: The CPU's view of it. */
+	struct iosys_map map;
+	/** @len: Bytes from there to the end of the span. */
+	u64 len;
 };
 
 static const char *vvram_copy_driver_name(struct dma_fence *fence)
@@ -108,7 +134,7 @@ static bool vvram_copy_place_is_empty(const struct vvram_copy_place *place)
 	return !place->segs && !place->pages;
 }
 
-/* Pages that follow each other in memory make one span. */
+/* Pages that follow each other in memory make one span: bytes in it, and where. */
 static u64 vvram_copy_map_pages(struct page **pages, u64 offset, u64 max,
 				struct iosys_map *map)
 {
@@ -123,122 +149,156 @@ static u64 vvram_copy_map_pages(struct page **pages, u64 offset, u64 max,
 	return min(len, max);
 }
 
-static u64 vvram_copy_map_vram(struct vvram_device *vdev, struct vvram_segments *segs,
-			       u64 offset, u64 max, struct iosys_map *map)
+static void vvram_copy_find_span(struct vvram_copy_cursor *cursor)
 {
-	const struct vvram_segment *seg = vvram_segments_find(segs, &offset);
+	u64 left = cursor->end - cursor->offset, at;
 
-	*map = vdev->vram.map;
-	iosys_map_incr(map, seg->offset + offset);
-	return min(seg->size - offset, max);
+	if (!left)
+		return;
+	if (cursor->pages) {
+		cursor->len = vvram_copy_map_pages(cursor->pages, cursor->offset, left,
+						   &cursor->map);
+		return;
+	}
+	cursor->len = min(left, vvram_cursor_here(&cursor->vram, &at));
+	cursor->map = cursor->vdev->vram.map;
+	iosys_map_incr(&cursor->map, at);
 }
 
-/**
- * vvram_copy_map() - get the CPU's view of a byte and what follows it
- * @vdev: the device
- * @place: the place, not empty
- * @offset: byte within the place
- * @max: most bytes wanted; they are within the place
- * @map: out: where it is
- *
- * Return: number of bytes that follow each other there.
- */
-static u64 vvram_copy_map(struct vvram_device *vdev, const struct vvram_copy_place *place,
-			  u64 offset, u64 max, struct iosys_map *map)
+/* Begins a walk over the bytes from @start to @end of a place that is not empty. */
+static void vvram_copy_cursor_init(struct vvram_copy_cursor *cursor, struct vvram_device *vdev,
+				   const struct vvram_copy_place *place, u64 start, u64 end)
 {
+	*cursor = (struct vvram_copy_cursor) {
+		.vdev = vdev, .pages = place->pages, .offset = start, .end = end,
+	};
 	if (place->segs)
-		return vvram_copy_map_vram(vdev, place->segs, offset, max, map);
-	return vvram_copy_map_pages(place->pages, offset, max, map);
+		vvram_cursor_init(&cursor->vram, place->segs, start);
+	vvram_copy_find_span(cursor);
 }
 
-static void vvram_copy_range(struct vvram_device *vdev, const struct vvram_copy_place *from,
-			     const struct vvram_copy_place *to, u64 offset, u64 end)
+/* Walks on, at most to the end of the span. */
+static void vvram_copy_cursor_advance(struct vvram_copy_cursor *cursor, u64 bytes)
 {
-	struct iosys_map src, dst;
+	cursor->offset += bytes;
+	cursor->len -= bytes;
+	iosys_map_incr(&cursor->map, bytes);
+	if (!cursor->pages)
+		vvram_cursor_advance(&cursor->vram, bytes);
+	if (!cursor->len)
+		vvram_copy_find_span(cursor);
+}
+
+static void vvram_copy_cursor_fini(struct vvram_copy_cursor *cursor)
+{
+	atomic64_add(cursor->vram.visited, &cursor->vdev->copy_pieces);
+}
+
+static void vvram_clear_range(struct vvram_device *vdev, const struct vvram_copy_place *place,
+			      u64 start, u64 end)
+{
+	struct vvram_copy_cursor to;
 	u64 len;
 
-	for (; offset < end; offset += len) {
-		len = min_t(u64, end - offset, VVRAM_COPY_STEP);
-		len = vvram_copy_map(vdev, to, offset, len, &dst);
-		if (vvram_copy_place_is_empty(from)) {
-			iosys_map_memset(&dst, 0, 0, len);
-		} else {
-			len = vvram_copy_map(vdev, from, offset, len, &src);
-			if (src.is_iomem)
-				drm_memcpy_from_wc(&dst, &src, len);
-			else
-				iosys_map_memcpy_to(&dst, 0, src.vaddr, len);
-		}
+	vvram_copy_cursor_init(&to, vdev, place, start, end);
+	while (to.offset < end) {
+		len = min_t(u64, to.len, VVRAM_COPY_STEP);
+		iosys_map_memset(&to.map, 0, 0, len);
+		vvram_copy_cursor_advance(&to, len);
 		cond_resched();
 	}
+	vvram_copy_cursor_fini(&to);
+}
+
+static void vvram_copy_range(struct vvram_device *vdev, const struct vvram_copy_place *src,
+			     const struct vvram_copy_place *dst, u64 start, u64 end)
+{
+	struct vvram_copy_cursor from, to;
+	u64 len;
+
+	vvram_copy_cursor_init(&from, vdev, src, start, end);
+	vvram_copy_cursor_init(&to, vdev, dst, start, end);
+	while (to.offset < end) {
+		len = min3(from.len, to.len, (u64)VVRAM_COPY_STEP);
+		if (from.map.is_iomem)
+			drm_memcpy_from_wc(&to.map, &from.map, len);
+		else
+			iosys_map_memcpy_to(&to.map, 0, from.map.vaddr, len);
+		vvram_copy_cursor_advance(&from, len);
+		vvram_copy_cursor_advance(&to, len);
+		cond_resched();
+	}
+	vvram_copy_cursor_fini(&from);
+	vvram_copy_cursor_fini(&to);
+}
+
+static void vvram_copy_or_clear(struct vvram_device *vdev, const struct vvram_copy_place *src,
+				const struct vvram_copy_place *dst, u64 start, u64 end)
+{
+	if (vvram_copy_place_is_empty(src))
+		vvram_clear_range(vdev, dst, start, end);
+	else
+		vvram_copy_range(vdev, src, dst, start, end);
 	wmb(); /* write-combining buffers are drained before anyone is told so */
 }
 
 static void vvram_poison_fill(struct vvram_copy_job *job)
 {
-	struct iosys_map map;
-	u64 offset, len, i;
+	struct vvram_copy_cursor at;
+	u64 len, i;
 
-	for (offset = 0; offset < job->size; offset += len) {
-		len = min_t(u64, job->size - offset, VVRAM_COPY_STEP);
-		len = vvram_copy_map(job->vdev, &job->src, offset, len, &map);
+	vvram_copy_cursor_init(&at, job->vdev, &job->src, 0, job->size);
+	while (at.offset < job->size) {
+		len = min_t(u64, at.len, VVRAM_COPY_STEP);
 		for (i = 0; i < len; i += sizeof(u64))
-			iosys_map_wr(&map, i, u64, VVRAM_POISON);
+			iosys_map_wr(&at.map, i, u64, VVRAM_POISON);
+		vvram_copy_cursor_advance(&at, len);
 		cond_resched();
 	}
+	vvram_copy_cursor_fini(&at);
 	wmb(); /* leaves the write-combining buffers before anyone looks */
 }
 
 /* Byte at which the poison was overwritten, or the size when it was not. */
 static u64 vvram_poison_check(struct vvram_copy_job *job)
 {
-	struct iosys_map map;
-	u64 offset, len, i;
+	struct vvram_copy_cursor at;
+	u64 len, i = 0;
 
-	for (offset = 0; offset < job->size; offset += len) {
-		len = min_t(u64, job->size - offset, VVRAM_COPY_STEP);
-		len = vvram_copy_map(job->vdev, &job->src, offset, len, &map);
+	vvram_copy_cursor_init(&at, job->vdev, &job->src, 0, job->size);
+	while (at.offset < job->size) {
+		len = min_t(u64, at.len, VVRAM_COPY_STEP);
 		for (i = 0; i < len; i += sizeof(u64))
-			if (iosys_map_rd(&map, i, u64) != VVRAM_POISON)
-				return offset + i;
+			if (iosys_map_rd(&at.map, i, u64) != VVRAM_POISON)
+				goto out;
+		vvram_copy_cursor_advance(&at, len);
+		i = 0;
 		cond_resched();
 	}
-	return job->size;
+out:
+	vvram_copy_cursor_fini(&at);
+	return at.offset + i;
 }
 
-/*
- * The vacated place belongs to nobody until the fence signals: whoever still
- * writes there does so without right.
- */
-static void vvram_copy_poison(struct vvram_copy_job *job)
+/* Goes on after a while, and lets the caller go: it may be one who can be killed. */
+static void vvram_copy_later(struct vvram_copy_job *job, work_func_t func, u32 ms)
 {
-	struct vvram_device *vdev = job->vdev;
-	u64 offset;
+	INIT_DELAYED_WORK(&job->later, func);
+	queue_delayed_work(job->vdev->copy_wq, &job->later, msecs_to_jiffies(ms) + 1);
+}
 
-	vvram_poison_fill(job);
-	msleep(VVRAM_POISON_WATCH_MS);
-	offset = vvram_poison_check(job);
-	if (offset == job->size)
-		return;
-
-	atomic64_inc(&vdev->chaos.stale_writes);
-	drm_info(&vdev->drm,
-		 "stale write: dma-buf inode %lu was written at offset %#llx of its old %s after the move\n",
-		 job->inode, offset, job->src.segs ? "VRAM" : "pages");
-	vvram_poison_fill(job);
+static struct vvram_copy_job *vvram_copy_job_of_later(struct work_struct *work)
+{
+	return container_of(to_delayed_work(work), struct vvram_copy_job, later);
 }
 
 /*
  * Drop all that the job holds before the fence signals: after that nothing of it
  * may be touched, and the module may be gone before the fence is.
  */
-static void vvram_copy_finish(struct vvram_copy_job *job)
+static void vvram_copy_end(struct vvram_copy_job *job)
 {
 	struct vvram_device *vdev = job->vdev;
-
-	if (READ_ONCE(vdev->chaos.poison) && !job->error &&
-	    !vvram_copy_place_is_empty(&job->src))
-		vvram_copy_poison(job);
 
 	trace_vvram_copy_end(job->inode, job->size, job->error);
 	vvram_segments_put(job->src.segs);
@@ -253,6 +313,61 @@ static void vvram_copy_finish(struct vvram_copy_job *job)
 		wake_up_all(&vdev->copy_idle);
 }
 
+static void vvram_poison_judge(struct vvram_copy_job *job)
+{
+	struct vvram_device *vdev = job->vdev;
+	u64 offset = vvram_poison_check(job);
+
+	if (offset == job->size)
+		return;
+	atomic64_inc(&vdev->chaos.stale_writes);
+	drm_info(&vdev->drm,
+		 "stale write: dma-buf inode %lu was written at offset %#llx of its old %s after the move\n",
+		 job->inode, offset, job->src.segs ? "VRAM" : "pages");
+	vvram_poison_fill(job);
+}
+
+static void vvram_copy_watch_over(struct work_struct *work)
+{
+	struct vvram_copy_job *job = vvram_copy_job_of_later(work);
+	bool cookie = dma_fence_begin_signalling();
+	int idx;
+
+	/* What was unplugged meanwhile has lost its bytes to nobody. */
+	if (drm_dev_enter(&job->vdev->drm, &idx)) {
+		vvram_poison_judge(job);
+		drm_dev_exit(idx);
+	}
+	vvram_copy_end(job);
+	dma_fence_end_signalling(cookie);
+}
+
+/*
+ * The vacated place belongs to nobody until the fence signals: whoever still
+ * writes there does so without right.
+ */
+static bool vvram_copy_poison(struct vvram_copy_job *job)
+{
+	struct vvram_device *vdev = job->vdev;
+	int idx;
+
+	if (!READ_ONCE(vdev->chaos.poison) || job->error ||
+	    vvram_copy_place_is_empty(&job->src) || !drm_dev_enter(&vdev->drm, &idx))
+		return false;
+	vvram_poison_fill(job);
+	drm_dev_exit(idx);
+	vvram_copy_later(job, vvram_copy_watch_over, VVRAM_POISON_WATCH_MS);
+	return true;
+}
+
+/* What should have been overwritten may be of others, and importers still have it mapped. */
+static void vvram_copy_give_up(struct vvram_copy_job *job, const struct vvram_copy_part *part)
+{
+	if (job->dst.pages)
+		vvram_clear_range(job->vdev, &job->dst, part->start, part->end);
+	WRITE_ONCE(job->error, -ENODEV);
+}
+
 static void vvram_copy_part_run(struct vvram_copy_part *part)
 {
 	struct vvram_copy_job *job = part->job;
@@ -260,16 +375,17 @@ static void vvram_copy_part_run(struct vvram_copy_part *part)
 	int idx;
 
 	if (drm_dev_enter(&job->vdev->drm, &idx)) {
-		vvram_copy_range(job->vdev, &job->src, &job->dst, part->start, part->end);
+		vvram_copy_or_clear(job->vdev, &job->src, &job->dst, part->start,
+				    part->end);
 		drm_dev_exit(idx);
 	} else {
-		WRITE_ONCE(job->error, -ENODEV);
+		vvram_copy_give_up(job, part);
 	}
 	if (job->client)
 		atomic64_add(ktime_get_ns() - start, &job->client->copy_ns);
 
-	if (atomic_dec_and_test(&job->parts_left))
-		vvram_copy_finish(job);
+	if (atomic_dec_and_test(&job->parts_left) && !vvram_copy_poison(job))
+		vvram_copy_end(job);
 }
 
 static void vvram_copy_part_work(struct work_struct *work)
@@ -285,13 +401,10 @@ static void vvram_copy_start_work(struct work_struct *work)
 	struct vvram_copy_job *job = container_of(work, struct vvram_copy_job, start);
 	struct vvram_device *vdev = job->vdev;
 	bool cookie = dma_fence_begin_signalling();
-	u32 delay = READ_ONCE(vdev->chaos.delay_ms);
 	unsigned int i;
 
 	dma_fence_put(job->dep);
 	job->dep = NULL;
-	if (delay)
-		msleep(delay);
 
 	trace_vvram_copy_start(job->inode, job->size, job->nr_parts);
 	for (i = 1; i < job->nr_parts; i++)
@@ -310,11 +423,30 @@ static void vvram_copy_queue(struct vvram_copy_job *job)
 	dma_fence_put(&job->base);
 }
 
+static void vvram_copy_delay_over(struct work_struct *work)
+{
+	bool cookie = dma_fence_begin_signalling();
+
+	vvram_copy_queue(vvram_copy_job_of_later(work));
+	dma_fence_end_signalling(cookie);
+}
+
+/* All that the job waits for is over. During a delay it can't be helped. */
+static void vvram_copy_ready(struct vvram_copy_job *job)
+{
+	u32 delay = READ_ONCE(job->vdev->chaos.delay_ms);
+
+	if (unlikely(delay))
+		vvram_copy_later(job, vvram_copy_delay_over, delay);
+	else
+		vvram_copy_queue(job);
+}
+
 static void vvram_copy_dep_signalled(struct dma_fence *dep, struct dma_fence_cb *cb)
 {
 	struct vvram_copy_job *job = container_of(cb, struct vvram_copy_job, dep_cb);
 
-	vvram_copy_queue(job);
+	vvram_copy_ready(job);
 }
 
 static void vvram_copy_place_get(struct vvram_copy_place *to,
@@ -443,7 +575,7 @@ struct dma_fence *vvram_copy_submit(struct vvram_device *vdev, struct vvram_copy
 	atomic_inc(&vdev->copy_jobs);
 	if (!job->dep ||
 	    dma_fence_add_callback(job->dep, &job->dep_cb, vvram_copy_dep_signalled))
-		vvram_copy_queue(job);
+		vvram_copy_ready(job);
 	return fence;
 }
 
@@ -460,7 +592,7 @@ bool vvram_copy_now(struct vvram_device *vdev, const struct vvram_copy *copy)
 
 	if (copy->dep || copy->size > VVRAM_COPY_SMALL || !drm_dev_enter(&vdev->drm, &idx))
 		return false;
-	vvram_copy_range(vdev, &copy->src, &copy->dst, 0, copy->size);
+	vvram_copy_or_clear(vdev, &copy->src, &copy->dst, 0, copy->size);
 	drm_dev_exit(idx);
 	return true;
 }
@@ -470,7 +602,8 @@ bool vvram_copy_now(struct vvram_device *vdev, const struct vvram_copy *copy)
  * @resv: the buffer's reservation, not held
  *
  * For those who wait for them anyway. Of a copy of several parts it is the first one:
- * the others run beside it.
+ * the others run beside it. It can not be interrupted, but takes no longer than the bytes
+ * do: pauses (chaos) are never the caller's.
  */
 void vvram_copy_help(struct dma_resv *resv)
 {
@@ -499,6 +632,16 @@ void vvram_copy_wait_idle(struct vvram_device *vdev)
 	wait_event(vdev->copy_idle, !atomic_read(&vdev->copy_jobs));
 }
 
+static int vvram_copy_show(struct seq_file *m, void *unused)
+{
+	struct drm_debugfs_entry *entry = m->private;
+	struct vvram_device *vdev = to_vvram_device(entry->dev);
+
+	seq_printf(m, "jobs: %d\n", atomic_read(&vdev->copy_jobs));
+	seq_printf(m, "pieces: %lld\n", atomic64_read(&vdev->copy_pieces));
+	return 0;
+}
+
 static void vvram_copy_fini(struct drm_device *drm, void *arg)
 {
 	struct vvram_device *vdev = arg;
@@ -523,6 +666,7 @@ int vvram_copy_init(struct vvram_device *vdev)
 		return ret;
 	init_waitqueue_head(&vdev->copy_idle);
 	vdev->evict_context = dma_fence_context_alloc(1);
+	drm_debugfs_add_file(&vdev->drm, "copy", vvram_copy_show, NULL);
 
 	vdev->copy_wq = alloc_workqueue("vvram-copy", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!vdev->copy_wq)

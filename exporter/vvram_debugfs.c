@@ -18,7 +18,7 @@ static const char *vvram_place_name(struct vvram_bo *bo)
 {
 	if (vvram_bo_is_imported(bo))
 		return "foreign";
-	if (bo->ttm.resource && bo->ttm.resource->mem_type == TTM_PL_VRAM)
+	if (vvram_bo_is_in_vram(bo))
 		return "vram";
 	if (vvram_bo_is_swapped(bo))
 		return "swap";

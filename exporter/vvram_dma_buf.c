@@ -17,12 +17,26 @@
 #include <drm/drm_print.h>
 #include <drm/ttm/ttm_tt.h>
 
+#include "dma_bounce.h"
 #include "dma_buf.h"
 #include "vvram_bo.h"
 #include "vvram_dma_buf.h"
 #include "vvram_drm.h"
 #include "vvram_drv.h"
+#include "vvram_place.h"
 #include "vvram_trace.h"
+
+/**
+ * struct vvram_mapping - a mapping that an importer holds
+ */
+struct vvram_mapping {
+	/** @link: In &vvram_attachment.mappings; reservation. */
+	struct list_head link;
+	/** @sgt: The importer's table. */
+	struct sg_table *sgt;
+	/** @in_vram: What it is of; the buffer may have moved since. */
+	bool in_vram;
+};
 
 static struct vvram_bo *dma_buf_to_vvram_bo(struct dma_buf *dmabuf)
 {
@@ -30,26 +44,22 @@ static struct vvram_bo *dma_buf_to_vvram_bo(struct dma_buf *dmabuf)
 }
 
 /**
- * vvram_attachment_is_dynamic() - tell whether an importer takes notifications
- * @attach: the attachment
- */
-bool vvram_attachment_is_dynamic(struct dma_buf_attachment *attach)
-{
-	return attach->importer_ops && attach->importer_ops->invalidate_mappings;
-}
-
-/*
+ * vvram_all_reach_vram() - tell whether a buffer may be mapped or pinned in VRAM
+ * @bo: the buffer, its reservation held
+ *
  * The least able importer decides for all: a buffer that one of them can reach
  * only in system memory is not to wander between two placements.
  */
-static bool vvram_all_reach_vram(struct dma_buf *dmabuf)
+bool vvram_all_reach_vram(struct vvram_bo *bo)
 {
 	struct dma_buf_attachment *attach;
 	struct vvram_attachment *va;
 
-	dma_resv_assert_held(dmabuf->resv);
+	dma_resv_assert_held(bo->ttm.base.resv);
 
-	list_for_each_entry(attach, &dmabuf->attachments, node) {
+	if (!bo->dma_buf)
+		return true;
+	list_for_each_entry(attach, &bo->dma_buf->attachments, node) {
 		va = attach->priv;
 		if (va->reach != DRM_VVRAM_REACH_VRAM)
 			return false;
@@ -60,7 +70,7 @@ static bool vvram_all_reach_vram(struct dma_buf *dmabuf)
 /* Pinned where the newcomer can't follow: the buffer will not come to it either. */
 static bool vvram_is_out_of_reach(struct vvram_bo *bo)
 {
-	return bo->ttm.pin_count && bo->ttm.resource->mem_type == TTM_PL_VRAM;
+	return bo->ttm.pin_count && vvram_bo_is_in_vram(bo);
 }
 
 static int vvram_dma_buf_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
@@ -73,7 +83,8 @@ static int vvram_dma_buf_attach(struct dma_buf *dmabuf, struct dma_buf_attachmen
 	if (!va)
 		return -ENOMEM;
 
-	va->reach = vvram_vram_reach(vvram_bo_device(bo), attach, &va->distance);
+	INIT_LIST_HEAD(&va->mappings);
+	va->reach = vvram_vram_reach(&vvram_bo_device(bo)->vram, attach, &va->distance);
 	if (va->reach != DRM_VVRAM_REACH_VRAM)
 		attach->peer2peer = false;
 
@@ -118,22 +129,22 @@ static bool vvram_is_locked(struct vvram_bo *bo, struct dma_buf_attachment *atta
 static int vvram_dma_buf_pin(struct dma_buf_attachment *attach)
 {
 	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
+	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
 	struct vvram_attachment *va = attach->priv;
-	long ret;
+	int ret;
 
 	if (!vvram_is_locked(bo, attach))
 		return -EINVAL;
 	if (bo->revoked)
 		return -ENODEV;
 
-	ret = vvram_bo_pin(bo, vvram_all_reach_vram(attach->dmabuf));
+	ret = vvram_bo_pin(bo, vvram_all_reach_vram(bo), &ctx);
 	if (ret)
 		return ret;
 
 	/* The importer may use a pinned buffer at once, without any fence. */
-	ret = dma_resv_wait_timeout(attach->dmabuf->resv, DMA_RESV_USAGE_KERNEL, true,
-				    MAX_SCHEDULE_TIMEOUT);
-	if (ret < 0) {
+	ret = vvram_bo_wait_arrived(bo, true);
+	if (ret) {
 		vvram_bo_unpin(bo);
 		return ret;
 	}
@@ -150,23 +161,67 @@ static void vvram_dma_buf_unpin(struct dma_buf_attachment *attach)
 	vvram_bo_unpin(bo);
 }
 
+/**
+ * vvram_attachment_refuse_bounced() - tell of an importer that gets at copies only
+ * @attach: the attachment
+ *
+ * The reservation must be held. A mapping of a dma-buf is in use for long, and nobody syncs
+ * it: what the importer writes to a bounce buffer would never arrive.
+ *
+ * Return: -EOPNOTSUPP, for the importer.
+ */
+int vvram_attachment_refuse_bounced(struct dma_buf_attachment *attach)
+{
+	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
+	struct vvram_attachment *va = attach->priv;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	if (!va->bounced)
+		drm_info(bo->ttm.base.dev,
+			 "importer %s can't have inode %lu: its DMA would be bounced (swiotlb=force, or a DMA mask of %#llx)\n",
+			 dev_name(attach->dev), bo->inode, dma_get_mask(attach->dev));
+	va->bounced = true;
+	return -EOPNOTSUPP;
+}
+
+static void vvram_unmap_system(struct dma_buf_attachment *attach, struct sg_table *sgt,
+			       enum dma_data_direction dir)
+{
+	dma_unmap_sgtable(attach->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
+	sg_free_table(sgt);
+	kfree(sgt);
+}
+
 static struct sg_table *vvram_map_system(struct vvram_bo *bo,
 					 struct dma_buf_attachment *attach,
 					 enum dma_data_direction dir)
 {
 	struct ttm_tt *tt = bo->ttm.ttm;
 	struct sg_table *sgt;
+	int ret = -EBUSY;
 
 	sgt = drm_prime_pages_to_sg(bo->ttm.base.dev, tt->pages, tt->num_pages);
 	if (IS_ERR(sgt))
 		return sgt;
 
-	if (dma_map_sgtable(attach->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC)) {
-		sg_free_table(sgt);
-		kfree(sgt);
-		return ERR_PTR(-EBUSY);
+	/* Asked before, so that no bounce buffers are taken from those who need them. */
+	if (compat_dma_table_would_bounce(attach->dev, sgt)) {
+		ret = vvram_attachment_refuse_bounced(attach);
+		goto err_free;
+	}
+	if (dma_map_sgtable(attach->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC))
+		goto err_free;
+	if (compat_dma_table_is_bounced(attach->dev, sgt)) {
+		vvram_unmap_system(attach, sgt, dir);
+		return ERR_PTR(vvram_attachment_refuse_bounced(attach));
 	}
 	return sgt;
+
+err_free:
+	sg_free_table(sgt);
+	kfree(sgt);
+	return ERR_PTR(ret);
 }
 
 static struct sg_table *vvram_map_placed(struct vvram_bo *bo,
@@ -180,20 +235,74 @@ static struct sg_table *vvram_map_placed(struct vvram_bo *bo,
 		/* Pinned there before this importer came. */
 		if (!attach->peer2peer)
 			return ERR_PTR(-EINVAL);
-		return vvram_vram_map_dma(vvram_bo_device(bo), attach,
-					  to_vvram_vram_resource(bo->ttm.resource)->segs,
-					  bo->ttm.base.size, dir);
+		return vvram_vram_map(&vvram_bo_device(bo)->vram, attach,
+				      to_vvram_vram_resource(bo->ttm.resource)->segs, dir);
 	default:
 		return ERR_PTR(-EINVAL);
 	}
+}
+
+static struct vvram_mapping *vvram_mapping_make(struct vvram_bo *bo,
+						struct dma_buf_attachment *attach,
+						enum dma_data_direction dir)
+{
+	struct vvram_attachment *va = attach->priv;
+	struct vvram_mapping *mapping;
+	struct sg_table *sgt;
+
+	mapping = kzalloc(sizeof(*mapping), GFP_KERNEL);
+	if (!mapping)
+		return ERR_PTR(-ENOMEM);
+
+	sgt = vvram_map_placed(bo, attach, dir);
+	if (IS_ERR(sgt)) {
+		kfree(mapping);
+		return ERR_CAST(sgt);
+	}
+	mapping->sgt = sgt;
+	mapping->in_vram = vvram_bo_is_in_vram(bo);
+	list_add(&mapping->link, &va->mappings);
+	va->maps++;
+	return mapping;
+}
+
+static struct vvram_mapping *vvram_mapping_find(struct vvram_attachment *va,
+						const struct sg_table *sgt)
+{
+	struct vvram_mapping *mapping;
+
+	list_for_each_entry(mapping, &va->mappings, link)
+		if (mapping->sgt == sgt)
+			return mapping;
+	return NULL;
+}
+
+static void vvram_mapping_end(struct vvram_bo *bo, struct dma_buf_attachment *attach,
+			      struct vvram_mapping *mapping, enum dma_data_direction dir)
+{
+	struct vvram_attachment *va = attach->priv;
+
+	if (mapping->in_vram)
+		vvram_vram_unmap(&vvram_bo_device(bo)->vram, attach, mapping->sgt, dir);
+	else
+		vvram_unmap_system(attach, mapping->sgt, dir);
+	list_del(&mapping->link);
+	kfree(mapping);
+	va->maps--;
+}
+
+static bool vvram_may_map_in_vram(struct vvram_bo *bo, struct dma_buf_attachment *attach)
+{
+	return attach->peer2peer && vvram_all_reach_vram(bo) &&
+	       (vvram_bo_is_in_vram(bo) || vvram_may_return(bo));
 }
 
 static struct sg_table *vvram_dma_buf_map(struct dma_buf_attachment *attach,
 					  enum dma_data_direction dir)
 {
 	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
-	struct vvram_attachment *va = attach->priv;
-	struct sg_table *sgt;
+	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
+	struct vvram_mapping *mapping;
 	int ret;
 
 	if (!vvram_is_locked(bo, attach))
@@ -206,45 +315,39 @@ static struct sg_table *vvram_dma_buf_map(struct dma_buf_attachment *attach,
 		return ERR_PTR(ret);
 
 	if (!bo->ttm.pin_count) {
-		ret = vvram_bo_validate_for_map(bo, vvram_all_reach_vram(attach->dmabuf) &&
-						attach->peer2peer);
+		ret = vvram_bo_validate_for_map(bo, vvram_may_map_in_vram(bo, attach), &ctx);
 		if (ret)
 			return ERR_PTR(ret);
 	}
 
-	sgt = vvram_map_placed(bo, attach, dir);
-	if (IS_ERR(sgt))
-		return sgt;
+	mapping = vvram_mapping_make(bo, attach, dir);
+	if (IS_ERR(mapping))
+		return ERR_CAST(mapping);
 
 	vvram_bo_touch(bo);
-	va->maps++;
-	bo->maps++;
-	trace_vvram_map(bo, attach->dev, sgt->nents);
-	return sgt;
+	vvram_bo_map_begin(bo);
+	trace_vvram_map(bo, attach->dev, mapping->sgt->nents);
+	return mapping->sgt;
 }
 
 static void vvram_dma_buf_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 				enum dma_data_direction dir)
 {
 	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
-	struct vvram_attachment *va = attach->priv;
+	struct vvram_mapping *mapping;
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 
-	trace_vvram_unmap(bo, attach->dev, sgt->nents);
-
-	/* The buffer may have moved since: the table tells what it is of. */
-	if (sg_page(sgt->sgl)) {
-		dma_unmap_sgtable(attach->dev, sgt, dir, DMA_ATTR_SKIP_CPU_SYNC);
-		sg_free_table(sgt);
-		kfree(sgt);
-	} else {
-		vvram_vram_unmap_dma(vvram_bo_device(bo), attach, sgt, dir);
+	mapping = vvram_mapping_find(attach->priv, sgt);
+	if (!mapping) {
+		/* Taking it apart would harm whoever has it, if anybody still does. */
+		drm_info(bo->ttm.base.dev, "importer %s unmaps what it has not mapped\n",
+			 dev_name(attach->dev));
+		return;
 	}
-
-	va->maps--;
-	if (!--bo->maps)
-		wake_up_all(&bo->unmapped);
+	trace_vvram_unmap(bo, attach->dev, sgt->nents);
+	vvram_mapping_end(bo, attach, mapping, dir);
+	vvram_bo_map_end(bo);
 }
 
 static void vvram_dma_buf_release(struct dma_buf *dmabuf)
@@ -310,11 +413,13 @@ struct dma_buf *vvram_dma_buf_export(struct drm_gem_object *gem, int flags)
  *
  * A buffer of this very device is itself, not an import.
  *
- * Return: the GEM object with a reference, or an error pointer.
+ * Return: the GEM object with a reference, or an error pointer; -ENODEV when the device
+ * is gone, which can't map anything any more.
  */
 struct drm_gem_object *vvram_dma_buf_import(struct drm_device *drm, struct dma_buf *dmabuf)
 {
 	struct drm_gem_object *gem;
+	int idx;
 
 	if (dmabuf->ops == &vvram_dma_buf_ops) {
 		gem = dmabuf->priv;
@@ -323,5 +428,9 @@ struct drm_gem_object *vvram_dma_buf_import(struct drm_device *drm, struct dma_b
 			return gem;
 		}
 	}
-	return drm_gem_prime_import(drm, dmabuf);
+	if (!drm_dev_enter(drm, &idx))
+		return ERR_PTR(-ENODEV);
+	gem = vvram_import(drm, dmabuf);
+	drm_dev_exit(idx);
+	return gem;
 }

@@ -2,12 +2,14 @@
 #ifndef VVRAM_DMA_BUF_H
 #define VVRAM_DMA_BUF_H
 
+#include <linux/list.h>
 #include <linux/types.h>
 
 struct dma_buf;
 struct dma_buf_attachment;
 struct drm_device;
 struct drm_gem_object;
+struct vvram_bo;
 
 /**
  * struct vvram_attachment - what the exporter knows of an importer
@@ -17,14 +19,19 @@ struct vvram_attachment {
 	u32 reach;
 	/** @distance: pci_p2pdma_distance(), -1 without a path. */
 	int distance;
-	/** @maps: Mappings held; reservation. */
+	/** @mappings: Those that it holds, &struct vvram_mapping; reservation. */
+	struct list_head mappings;
+	/** @maps: How many they are; reservation. */
 	unsigned int maps;
 	/** @pins: Pins held; reservation. */
 	unsigned int pins;
+	/** @bounced: A map was refused for a bounce buffer; reservation. */
+	bool bounced;
 };
 
 struct dma_buf *vvram_dma_buf_export(struct drm_gem_object *gem, int flags);
 struct drm_gem_object *vvram_dma_buf_import(struct drm_device *drm, struct dma_buf *dmabuf);
-bool vvram_attachment_is_dynamic(struct dma_buf_attachment *attach);
+bool vvram_all_reach_vram(struct vvram_bo *bo);
+int vvram_attachment_refuse_bounced(struct dma_buf_attachment *attach);
 
 #endif /* VVRAM_DMA_BUF_H */

@@ -52,7 +52,6 @@ static struct drm_driver vvram_driver = {
 	.dumb_create = vvram_dumb_create,
 	.dumb_map_offset = drm_gem_ttm_dumb_map_offset,
 	.gem_prime_import = vvram_dma_buf_import,
-	.gem_prime_import_sg_table = vvram_import_sg_table,
 	.name = "vvram",
 	.desc = "Movable buffers in emulated VRAM",
 	.major = 1,
@@ -69,6 +68,7 @@ static struct vvram_device *vvram_device_alloc(struct device *dev)
 		return vdev;
 
 	INIT_LIST_HEAD(&vdev->bos);
+	init_rwsem(&vdev->placing);
 	vvram_chaos_init(vdev);
 	ret = drmm_mutex_init(&vdev->drm, &vdev->bos_lock);
 	return ret ? ERR_PTR(ret) : vdev;

@@ -34,6 +34,8 @@ struct vvram_device {
 	struct workqueue_struct *copy_wq;
 	/** @copy_jobs: Jobs that have not signalled their fence. */
 	atomic_t copy_jobs;
+	/** @copy_pieces: Pieces of VRAM that all copies looked at. */
+	atomic64_t copy_pieces;
 	/** @copy_idle: Woken when @copy_jobs becomes zero. */
 	wait_queue_head_t copy_idle;
 
@@ -45,6 +47,12 @@ struct vvram_device {
 	u64 evict_seqno;
 	/** @evict_last: Fence of the last eviction; @evict_lock. */
 	struct dma_fence *evict_last;
+
+	/**
+	 * @placing: Read-held by those who may evict buffers to make room in VRAM, and to
+	 * write by one who found none; taken before any reservation.
+	 */
+	struct rw_semaphore placing;
 
 	/** @tt_pages: Pages of system memory that hold bytes of buffers. */
 	atomic_long_t tt_pages;
@@ -58,6 +66,8 @@ struct vvram_device {
 
 	/** @vram_pinned: Bytes of VRAM pinned. */
 	atomic64_t vram_pinned;
+	/** @system_pinned: Bytes of system memory pinned. */
+	atomic64_t system_pinned;
 	/** @moves: Buffers that changed place. */
 	atomic64_t moves;
 	/** @bytes_moved: Bytes that were copied for them. */
@@ -74,7 +84,7 @@ struct vvram_device {
 #define to_vvram_device(d)	container_of(d, struct vvram_device, drm)
 #define ttm_to_vvram_device(t)	container_of(t, struct vvram_device, ttm)
 
-u64 vvram_pin_limit(struct vvram_device *vdev);
+u64 vvram_pin_limit(struct vvram_device *vdev, u32 mem_type);
 
 int vvram_ttm_init(struct vvram_device *vdev);
 int vvram_shrinker_init(struct vvram_device *vdev);
@@ -82,8 +92,6 @@ int vvram_shrinker_wait(struct vvram_device *vdev);
 void vvram_revoke_all(struct vvram_device *vdev);
 void vvram_show_fdinfo(struct drm_printer *p, struct drm_file *file);
 void vvram_debugfs_init(struct drm_minor *minor);
-struct drm_gem_object *vvram_import_sg_table(struct drm_device *drm,
-					     struct dma_buf_attachment *attach,
-					     struct sg_table *sgt);
+struct drm_gem_object *vvram_import(struct drm_device *drm, struct dma_buf *dmabuf);
 
 #endif /* VVRAM_DRV_H */

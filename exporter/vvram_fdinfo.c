@@ -15,23 +15,54 @@
 #include "vvram_copy.h"
 #include "vvram_drv.h"
 
-static bool vvram_bo_is_resident(struct vvram_bo *bo, bool vram)
+static void vvram_add_bo_stats(struct vvram_bo *bo, struct drm_memory_stats *stats)
 {
-	return vram || (bo->ttm.ttm && ttm_tt_is_populated(bo->ttm.ttm));
+	struct drm_gem_object *gem = &bo->ttm.base;
+
+	dma_resv_assert_held(gem->resv);
+
+	if (drm_gem_object_is_shared_for_memory_stats(gem))
+		stats->shared += gem->size;
+	else
+		stats->private += gem->size;
+	if (vvram_bo_is_in_vram(bo) || (bo->ttm.ttm && ttm_tt_is_populated(bo->ttm.ttm)))
+		stats->resident += gem->size;
+	if (!dma_resv_test_signaled(gem->resv, DMA_RESV_USAGE_READ))
+		stats->active += gem->size;
 }
 
-static void vvram_add_bo_stats(struct vvram_bo *bo, struct drm_memory_stats *stats, bool vram)
+/* The object of the first handle from @id on, with a reference; or NULL. */
+static struct drm_gem_object *vvram_next_handle(struct drm_file *file, int *id)
 {
-	u64 size = bo->ttm.base.size;
+	struct drm_gem_object *gem;
 
-	if (bo->ttm.base.handle_count > 1 || bo->dma_buf)
-		stats->shared += size;
-	else
-		stats->private += size;
-	if (vvram_bo_is_resident(bo, vram))
-		stats->resident += size;
-	if (!dma_resv_test_signaled(bo->ttm.base.resv, DMA_RESV_USAGE_READ))
-		stats->active += size;
+	spin_lock(&file->table_lock);
+	gem = idr_get_next(&file->object_idr, id);
+	if (gem)
+		drm_gem_object_get(gem);
+	spin_unlock(&file->table_lock);
+	return gem;
+}
+
+/*
+ * What backs a buffer belongs to others while the reservation is theirs. The table is
+ * let go to wait for it.
+ */
+static void vvram_sum_up(struct drm_file *file, struct drm_memory_stats *system,
+			 struct drm_memory_stats *vram)
+{
+	struct drm_gem_object *gem;
+	struct vvram_bo *bo;
+	int id;
+
+	for (id = 0; (gem = vvram_next_handle(file, &id)); id++) {
+		if (!dma_resv_lock_interruptible(gem->resv, NULL)) {
+			bo = gem_to_vvram_bo(gem);
+			vvram_add_bo_stats(bo, vvram_bo_is_in_vram(bo) ? vram : system);
+			dma_resv_unlock(gem->resv);
+		}
+		drm_gem_object_put(gem);
+	}
 }
 
 /**
@@ -39,31 +70,14 @@ static void vvram_add_bo_stats(struct vvram_bo *bo, struct drm_memory_stats *sta
  * @p: where to
  * @file: the client
  *
- * Placements are read without the reservation, which may be held for long: a
- * buffer on its way counts for either place.
+ * After a signal, buffers that are in use are left out.
  */
 void vvram_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
 	struct drm_memory_stats system = {}, vram = {};
 	struct vvram_client *client = file->driver_priv;
-	struct drm_gem_object *gem;
-	struct ttm_resource *res;
-	struct vvram_bo *bo;
-	bool in_vram;
-	int id;
 
-	spin_lock(&file->table_lock);
-	idr_for_each_entry(&file->object_idr, gem, id) {
-		bo = gem_to_vvram_bo(gem);
-		/* The resource is freed with the LRU lock taken. */
-		spin_lock(&bo->ttm.bdev->lru_lock);
-		res = bo->ttm.resource;
-		in_vram = res && res->mem_type == TTM_PL_VRAM;
-		spin_unlock(&bo->ttm.bdev->lru_lock);
-		vvram_add_bo_stats(bo, in_vram ? &vram : &system, in_vram);
-	}
-	spin_unlock(&file->table_lock);
-
+	vvram_sum_up(file, &system, &vram);
 	drm_printf(p, "drm-engine-copy:\t%lld ns\n", atomic64_read(&client->copy_ns));
 	drm_printf(p, "drm-engine-capacity-copy:\t%u\n", vvram_copy_capacity());
 	drm_print_memory_stats(p, &system, DRM_GEM_OBJECT_RESIDENT | DRM_GEM_OBJECT_ACTIVE,

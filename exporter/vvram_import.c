@@ -3,30 +3,40 @@
  * Buffers of other devices, imported by PRIME.
  */
 
-#include <drm/drm_prime.h>
+#include <linux/dma-buf.h>
 
 #include "dma_buf.h"
 #include "vvram_bo.h"
 #include "vvram_drv.h"
 
 /**
- * vvram_import_sg_table() - &drm_driver.gem_prime_import_sg_table
+ * vvram_import() - import a buffer of another device
  * @drm: the device
- * @attach: its attachment to the foreign buffer
- * @sgt: the mapping
+ * @dmabuf: the buffer
  *
- * Such a buffer can be passed on and waited for, but it is its exporter's to
- * place, to map and to notify of.
+ * Such a buffer can be passed on and waited for, but it is its exporter's to place, to map
+ * and to notify of. It is attached, so that its exporter knows, but not mapped: no DMA will
+ * be done, and where the exporter's memory is bounced, the end of a mapping would overwrite
+ * what the CPU has written since it was made.
  *
- * Return: the GEM object, or an error pointer.
+ * Return: the GEM object with a reference, or an error pointer.
  */
-struct drm_gem_object *vvram_import_sg_table(struct drm_device *drm,
-					     struct dma_buf_attachment *attach,
-					     struct sg_table *sgt)
+struct drm_gem_object *vvram_import(struct drm_device *drm, struct dma_buf *dmabuf)
 {
+	struct dma_buf_attachment *attach;
 	struct vvram_bo *bo;
 
-	bo = vvram_bo_create_imported(to_vvram_device(drm), attach->dmabuf->size, sgt,
-				      attach->dmabuf->resv);
-	return IS_ERR(bo) ? ERR_CAST(bo) : &bo->ttm.base;
+	attach = dma_buf_attach(dmabuf, drm->dev);
+	if (IS_ERR(attach))
+		return ERR_CAST(attach);
+
+	bo = vvram_bo_create_imported(to_vvram_device(drm), dmabuf->size, dmabuf->resv);
+	if (IS_ERR(bo)) {
+		dma_buf_detach(dmabuf, attach);
+		return ERR_CAST(bo);
+	}
+	/* Both go with the object: drm_prime_gem_destroy(). */
+	get_dma_buf(dmabuf);
+	bo->ttm.base.import_attach = attach;
+	return &bo->ttm.base;
 }

@@ -6,16 +6,17 @@
  * go away under it.
  */
 
-#include <linux/overflow.h>
+#include <linux/cleanup.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
 #include <drm/drm_gem_ttm_helper.h>
 #include <drm/drm_ioctl.h>
-#include <drm/drm_mode.h>
 
 #include "dma_buf.h"
+#include "drm_dumb_buffers.h"
 #include "ttm.h"
 #include "vvram_bo.h"
 #include "vvram_copy.h"
@@ -23,6 +24,7 @@
 #include "vvram_drm.h"
 #include "vvram_drv.h"
 #include "vvram_ioctl.h"
+#include "vvram_place.h"
 #include "vvram_revoke.h"
 #include "vvram_sync.h"
 
@@ -45,7 +47,7 @@ static u32 vvram_placement_of(struct vvram_bo *bo)
 {
 	if (vvram_bo_is_imported(bo))
 		return DRM_VVRAM_PLACEMENT_FOREIGN;
-	if (bo->ttm.resource && bo->ttm.resource->mem_type == TTM_PL_VRAM)
+	if (vvram_bo_is_in_vram(bo))
 		return DRM_VVRAM_PLACEMENT_VRAM;
 	if (vvram_bo_is_swapped(bo))
 		return DRM_VVRAM_PLACEMENT_SWAP;
@@ -61,8 +63,12 @@ static struct vvram_bo *vvram_bo_lookup(struct drm_file *file, u32 handle)
 
 static void vvram_bo_put(struct vvram_bo *bo)
 {
-	drm_gem_object_put(&bo->ttm.base);
+	if (bo)
+		drm_gem_object_put(&bo->ttm.base);
 }
+
+/* For a lookup that is good until the function ends: __free(vvram_bo_put). */
+DEFINE_FREE(vvram_bo_put, struct vvram_bo *, vvram_bo_put(_T))
 
 static int vvram_create_handle(struct vvram_device *vdev, struct drm_file *file, u64 size,
 			       u32 mem_type, bool contiguous, u32 *handle)
@@ -107,57 +113,23 @@ static int vvram_gem_create(struct vvram_device *vdev, struct drm_file *file,
 static int vvram_gem_mmap_offset(struct vvram_device *vdev, struct drm_file *file,
 				 struct drm_vvram_gem_mmap_offset *args)
 {
-	struct vvram_bo *bo;
-	int ret = 0;
+	struct vvram_bo *bo __free(vvram_bo_put) = vvram_bo_lookup(file, args->handle);
 
 	if (args->pad)
 		return -EINVAL;
-
-	bo = vvram_bo_lookup(file, args->handle);
 	if (!bo)
 		return -ENOENT;
 	if (vvram_bo_is_imported(bo))
-		ret = -EINVAL;
-	else
-		args->offset = drm_vma_node_offset_addr(&bo->ttm.base.vma_node);
-	vvram_bo_put(bo);
-	return ret;
-}
-
-static int vvram_move_locked(struct vvram_bo *bo, u32 mem_type, struct vvram_sync_set *syncs)
-{
-	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
-	u32 home = bo->home;
-	int ret;
-
-	dma_resv_assert_held(bo->ttm.base.resv);
-
-	bo->in_fence = syncs->in_fence;
-	bo->home = mem_type;
-	ret = vvram_bo_validate(bo, mem_type, &ctx);
-	bo->in_fence = NULL;
-	if (ret)
-		bo->home = home;
-	else
-		vvram_sync_set_signal(syncs, bo->ttm.base.resv);
-	return ret;
-}
-
-static int vvram_move_sync(struct vvram_bo *bo)
-{
-	struct dma_resv *resv = bo->ttm.base.resv;
-	long ret;
-
-	vvram_copy_help(resv);
-	ret = dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, true, MAX_SCHEDULE_TIMEOUT);
-	return ret < 0 ? ret : 0;
+		return -EINVAL;
+	args->offset = drm_vma_node_offset_addr(&bo->ttm.base.vma_node);
+	return 0;
 }
 
 static int vvram_gem_move(struct vvram_device *vdev, struct drm_file *file,
 			  struct drm_vvram_gem_move *args)
 {
+	struct vvram_bo *bo __free(vvram_bo_put) = vvram_bo_lookup(file, args->handle);
 	struct vvram_sync_set syncs;
-	struct vvram_bo *bo;
 	u32 mem_type;
 	int ret;
 
@@ -166,31 +138,21 @@ static int vvram_gem_move(struct vvram_device *vdev, struct drm_file *file,
 	ret = vvram_placement_to_ttm(args->placement, &mem_type);
 	if (ret)
 		return ret;
-
-	bo = vvram_bo_lookup(file, args->handle);
 	if (!bo)
 		return -ENOENT;
-	if (vvram_bo_is_imported(bo)) {
-		ret = -EINVAL;
-		goto out_put;
-	}
+	if (vvram_bo_is_imported(bo))
+		return -EINVAL;
 
 	ret = vvram_sync_set_init(&syncs, file, args->syncs, args->num_syncs);
 	if (ret)
-		goto out_put;
+		return ret;
 
-	ret = dma_resv_lock_interruptible(bo->ttm.base.resv, NULL);
-	if (ret)
-		goto out_syncs;
-	ret = vvram_move_locked(bo, mem_type, &syncs);
-	dma_resv_unlock(bo->ttm.base.resv);
-
-	if (!ret && !(args->flags & DRM_VVRAM_GEM_MOVE_ASYNC))
-		ret = vvram_move_sync(bo);
-out_syncs:
+	ret = vvram_place(bo, mem_type, &syncs);
+	if (!ret && !(args->flags & DRM_VVRAM_GEM_MOVE_ASYNC)) {
+		vvram_copy_help(bo->ttm.base.resv);
+		ret = vvram_sync_set_wait(&syncs, true);
+	}
 	vvram_sync_set_fini(&syncs);
-out_put:
-	vvram_bo_put(bo);
 	return ret;
 }
 
@@ -225,22 +187,19 @@ static void vvram_info_locked(struct vvram_bo *bo, struct drm_vvram_gem_info *ar
 static int vvram_gem_info(struct vvram_device *vdev, struct drm_file *file,
 			  struct drm_vvram_gem_info *args)
 {
-	struct vvram_bo *bo;
+	struct vvram_bo *bo __free(vvram_bo_put) = vvram_bo_lookup(file, args->handle);
 	int ret;
 
 	if (args->pad)
 		return -EINVAL;
-
-	bo = vvram_bo_lookup(file, args->handle);
 	if (!bo)
 		return -ENOENT;
 	ret = dma_resv_lock_interruptible(bo->ttm.base.resv, NULL);
-	if (!ret) {
-		vvram_info_locked(bo, args);
-		dma_resv_unlock(bo->ttm.base.resv);
-	}
-	vvram_bo_put(bo);
-	return ret;
+	if (ret)
+		return ret;
+	vvram_info_locked(bo, args);
+	dma_resv_unlock(bo->ttm.base.resv);
+	return 0;
 }
 
 static int vvram_query(struct vvram_device *vdev, struct drm_file *file,
@@ -250,16 +209,18 @@ static int vvram_query(struct vvram_device *vdev, struct drm_file *file,
 		return -EINVAL;
 
 	*args = (struct drm_vvram_query) {
-		.backend = vdev->vram.backend,
+		.backend = vdev->vram.ops->backend,
 		.vram_size = vdev->vram.size,
 		.vram_used = ttm_resource_manager_usage(&vdev->vram_mgr.base),
 		.vram_pinned = atomic64_read(&vdev->vram_pinned),
-		.vram_pin_limit = vvram_pin_limit(vdev),
+		.vram_pin_limit = vvram_pin_limit(vdev, TTM_PL_VRAM),
 		.max_chunk = vdev->vram_mgr.max_chunk,
 		.moves = atomic64_read(&vdev->moves),
 		.bytes_moved = atomic64_read(&vdev->bytes_moved),
 		.evictions = atomic64_read(&vdev->evictions),
 		.swapouts = atomic64_read(&vdev->swapouts),
+		.system_pinned = atomic64_read(&vdev->system_pinned),
+		.system_pin_limit = vvram_pin_limit(vdev, TTM_PL_TT),
 	};
 	if (compat_dma_buf_is_dynamic_kernel())
 		args->flags |= DRM_VVRAM_QUERY_DYNAMIC;
@@ -279,10 +240,12 @@ static void vvram_fill_attachment(struct dma_buf_attachment *attach,
 		.distance = va->distance,
 	};
 	strscpy(out->device, dev_name(attach->dev));
-	if (vvram_attachment_is_dynamic(attach))
+	if (dma_buf_attach_revocable(attach))
 		out->flags |= DRM_VVRAM_ATTACHMENT_DYNAMIC;
 	if (va->pins)
 		out->flags |= DRM_VVRAM_ATTACHMENT_PINNED;
+	if (va->bounced)
+		out->flags |= DRM_VVRAM_ATTACHMENT_BOUNCED;
 }
 
 /* Into a buffer first: userspace's memory may not be touched under a reservation. */
@@ -310,61 +273,47 @@ static u32 vvram_list_attachments(struct vvram_bo *bo, struct drm_vvram_attachme
 static int vvram_gem_attachments(struct vvram_device *vdev, struct drm_file *file,
 				 struct drm_vvram_gem_attachments *args)
 {
+	struct vvram_bo *bo __free(vvram_bo_put) = vvram_bo_lookup(file, args->handle);
 	u32 room = min_t(u32, args->count, VVRAM_MAX_LISTED), n;
-	struct drm_vvram_attachment *out = NULL;
-	struct vvram_bo *bo;
+	struct drm_vvram_attachment *out __free(kvfree) =
+		kvcalloc(room, sizeof(*out), GFP_KERNEL);
 	int ret;
 
-	bo = vvram_bo_lookup(file, args->handle);
 	if (!bo)
 		return -ENOENT;
-
-	if (room) {
-		out = kvcalloc(room, sizeof(*out), GFP_KERNEL);
-		if (!out) {
-			ret = -ENOMEM;
-			goto out_put;
-		}
-	}
+	if (!out)
+		return -ENOMEM;
 	ret = dma_resv_lock_interruptible(bo->ttm.base.resv, NULL);
 	if (ret)
-		goto out_free;
+		return ret;
 	n = vvram_list_attachments(bo, out, room);
 	dma_resv_unlock(bo->ttm.base.resv);
 
 	if (copy_to_user(u64_to_user_ptr(args->attachments), out,
 			 sizeof(*out) * min(n, room)))
-		ret = -EFAULT;
-	else
-		args->count = n;
-out_free:
-	kvfree(out);
-out_put:
-	vvram_bo_put(bo);
-	return ret;
+		return -EFAULT;
+	args->count = n;
+	return 0;
 }
 
 static int vvram_gem_revoke(struct vvram_device *vdev, struct drm_file *file,
 			    struct drm_vvram_gem_revoke *args)
 {
-	struct vvram_bo *bo;
-	int ret;
+	struct vvram_bo *bo __free(vvram_bo_put) = vvram_bo_lookup(file, args->handle);
 
 	if (args->pad)
 		return -EINVAL;
-
-	bo = vvram_bo_lookup(file, args->handle);
 	if (!bo)
 		return -ENOENT;
 	if (vvram_bo_is_imported(bo))
-		ret = -EINVAL;
-	else if (bo->creator != file->driver_priv)
-		ret = -EACCES;
-	else
-		ret = vvram_revoke(bo);
-	vvram_bo_put(bo);
-	return ret;
+		return -EINVAL;
+	if (bo->creator != file->driver_priv)
+		return -EACCES;
+	return vvram_revoke(bo);
 }
+
+/* What most scanout hardware wants of a line. */
+#define VVRAM_DUMB_PITCH	64
 
 /**
  * vvram_dumb_create() - &drm_driver.dumb_create
@@ -372,26 +321,22 @@ static int vvram_gem_revoke(struct vvram_device *vdev, struct drm_file *file,
  * @drm: the device
  * @args: geometry, checked by the DRM core; out: pitch, size, handle
  *
- * Return: 0, -EINVAL on overflow, or an error as of vvram_bo_create().
+ * Return: 0, -ENODEV when the device is gone, -EINVAL on overflow, or an error as of
+ * vvram_bo_create().
  */
 int vvram_dumb_create(struct drm_file *file, struct drm_device *drm,
 		      struct drm_mode_create_dumb *args)
 {
-	u32 pitch;
-	u64 size;
+	int idx, ret;
 
-	if (check_mul_overflow(args->width, DIV_ROUND_UP(args->bpp, 8), &pitch) ||
-	    pitch > U32_MAX - 63)
-		return -EINVAL;
-	pitch = ALIGN(pitch, 64);
-	size = PAGE_ALIGN((u64)pitch * args->height);
-	if (!size)
-		return -EINVAL;
-
-	args->pitch = pitch;
-	args->size = size;
-	return vvram_create_handle(to_vvram_device(drm), file, size, TTM_PL_VRAM, false,
-				   &args->handle);
+	if (!drm_dev_enter(drm, &idx))
+		return -ENODEV;
+	ret = drm_mode_size_dumb(drm, args, VVRAM_DUMB_PITCH, 0);
+	if (!ret)
+		ret = vvram_create_handle(to_vvram_device(drm), file, args->size, TTM_PL_VRAM,
+					  false, &args->handle);
+	drm_dev_exit(idx);
+	return ret;
 }
 
 /* One entry point for each ioctl, with the device held against unplug. */

@@ -155,6 +155,8 @@ static int vvram_move_by_ttm(struct vvram_bo *bo, struct ttm_operation_ctx *ctx,
 		return -EINVAL;
 	vvram_notify_importers(bo);
 	ret = ttm_bo_wait_ctx(&bo->ttm, ctx);
+	if (!ret && bo->in_fence)
+		ret = dma_fence_wait(bo->in_fence, ctx->interruptible);
 	return ret ? ret : ttm_bo_move_memcpy(&bo->ttm, ctx, new_mem);
 }
 

@@ -28,7 +28,7 @@ static bool vvram_can_revoke(struct vvram_bo *bo)
 	if (!bo->dma_buf)
 		return true;
 	list_for_each_entry(attach, &bo->dma_buf->attachments, node)
-		if (!vvram_attachment_is_dynamic(attach))
+		if (!dma_buf_attach_revocable(attach))
 			return false;
 	return true;
 }

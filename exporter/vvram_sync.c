@@ -108,41 +108,87 @@ int vvram_sync_set_init(struct vvram_sync_set *set, struct drm_file *file, u64 u
 }
 
 /**
+ * vvram_sync_set_wait() - wait until the bytes have arrived, after all in-fences
+ * @set: the syncobjs, after vvram_sync_set_signal()
+ * @intr: a signal may end the wait
+ *
+ * Return: 0, -ERESTARTSYS, or -ENODEV when the device went away before they had arrived.
+ */
+int vvram_sync_set_wait(struct vvram_sync_set *set, bool intr)
+{
+	struct dma_fence *const fences[] = { set->arrived, set->in_fence };
+	unsigned int i;
+	long ret;
+
+	for (i = 0; i < ARRAY_SIZE(fences); i++) {
+		ret = fences[i] ? dma_fence_wait(fences[i], intr) : 0;
+		if (ret)
+			return ret;
+	}
+	return set->arrived ? min(dma_fence_get_status(set->arrived), 0) : 0;
+}
+
+/* Where nothing had to be copied, what was to be waited for before is still to come. */
+static struct dma_fence *vvram_sync_set_end(struct vvram_sync_set *set)
+{
+	struct dma_fence *end = dma_fence_unwrap_merge(set->arrived, set->in_fence);
+
+	if (end)
+		return end;
+	vvram_sync_set_wait(set, false);
+	return dma_fence_get_stub();
+}
+
+/* A fence that has signalled is not among those that are merged, nor is its error. */
+static struct dma_fence *vvram_sync_find_failed(struct dma_resv *resv)
+{
+	struct dma_resv_iter cursor;
+	struct dma_fence *fence;
+
+	dma_resv_for_each_fence(&cursor, resv, DMA_RESV_USAGE_KERNEL, fence)
+		if (dma_fence_get_status(fence) < 0)
+			return dma_fence_get(fence);
+	return NULL;
+}
+
+/**
  * vvram_sync_set_signal() - let the syncobjs signal when the bytes have arrived
  * @set: the syncobjs
  * @resv: the buffer's reservation, held
  *
- * The move is under way and must not fail any more: without memory this waits.
+ * Not before the in-fences either. The move is under way and must not fail any more:
+ * without memory this waits. What cut the copy short is the syncobjs' error.
  */
 void vvram_sync_set_signal(struct vvram_sync_set *set, struct dma_resv *resv)
 {
-	struct dma_fence *fence;
+	struct dma_fence *end, *failed;
 	unsigned int i;
 
 	dma_resv_assert_held(resv);
 
-	if (!set->num_out)
-		return;
+	if (dma_resv_get_singleton(resv, DMA_RESV_USAGE_KERNEL, &set->arrived))
+		dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, false, MAX_SCHEDULE_TIMEOUT);
+	end = set->num_out ? vvram_sync_set_end(set) : NULL;
 
-	if (dma_resv_get_singleton(resv, DMA_RESV_USAGE_KERNEL, &fence)) {
-		dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, false,
-				      MAX_SCHEDULE_TIMEOUT);
-		fence = NULL;
+	failed = vvram_sync_find_failed(resv);
+	if (failed) {
+		dma_fence_put(set->arrived);
+		dma_fence_put(end);
+		set->arrived = failed;
+		end = dma_fence_get(failed);
 	}
-	if (!fence)
-		fence = dma_fence_get_stub();
 
 	for (i = 0; i < set->num_out; i++) {
 		struct vvram_sync_out *out = &set->out[i];
 
 		if (out->chain) {
-			drm_syncobj_add_point(out->syncobj, out->chain, fence, out->point);
+			drm_syncobj_add_point(out->syncobj, out->chain, end, out->point);
 			out->chain = NULL;
 		} else {
-			drm_syncobj_replace_fence(out->syncobj, fence);
+			drm_syncobj_replace_fence(out->syncobj, end);
 		}
 	}
-	dma_fence_put(fence);
+	dma_fence_put(end);
 }
 
 /**
@@ -158,5 +204,6 @@ void vvram_sync_set_fini(struct vvram_sync_set *set)
 		drm_syncobj_put(set->out[i].syncobj);
 	}
 	kfree(set->out);
+	dma_fence_put(set->arrived);
 	dma_fence_put(set->in_fence);
 }

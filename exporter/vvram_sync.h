@@ -26,6 +26,8 @@ struct vvram_sync_out {
 struct vvram_sync_set {
 	/** @in_fence: All that is to be waited for, as one; NULL for nothing. */
 	struct dma_fence *in_fence;
+	/** @arrived: Of the copy, once it is under way; NULL when there is none. */
+	struct dma_fence *arrived;
 	/** @num_out: Entries in @out. */
 	unsigned int num_out;
 	/** @out: To signal. */
@@ -34,6 +36,7 @@ struct vvram_sync_set {
 
 int vvram_sync_set_init(struct vvram_sync_set *set, struct drm_file *file, u64 user_ptr,
 			u32 count);
+int vvram_sync_set_wait(struct vvram_sync_set *set, bool intr);
 void vvram_sync_set_signal(struct vvram_sync_set *set, struct dma_resv *resv);
 void vvram_sync_set_fini(struct vvram_sync_set *set);
 

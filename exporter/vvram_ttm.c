@@ -178,33 +178,6 @@ static unsigned long vvram_io_mem_pfn(struct ttm_buffer_object *bo, unsigned lon
 	return PHYS_PFN(vram->base + seg->offset + offset);
 }
 
-/* For debuggers: one page at a time through the CPU's mapping of VRAM. */
-static int vvram_access_memory(struct ttm_buffer_object *bo, unsigned long offset,
-			       void *buf, int len, int write)
-{
-	struct vvram_vram *vram = &ttm_to_vvram_device(bo->bdev)->vram;
-	struct vvram_segments *segs;
-	int done, idx;
-
-	if (bo->resource->mem_type != TTM_PL_VRAM || !drm_dev_enter(bo->base.dev, &idx))
-		return -EIO;
-
-	segs = to_vvram_vram_resource(bo->resource)->segs;
-	for (done = 0; done < len;) {
-		u64 within = offset + done;
-		const struct vvram_segment *seg = vvram_segments_find(segs, &within);
-		int n = min_t(u64, len - done, seg->size - within);
-
-		if (write)
-			iosys_map_memcpy_to(&vram->map, seg->offset + within, buf + done, n);
-		else
-			iosys_map_memcpy_from(buf + done, &vram->map, seg->offset + within, n);
-		done += n;
-	}
-	drm_dev_exit(idx);
-	return len;
-}
-
 static const struct ttm_device_funcs vvram_ttm_funcs = {
 	.ttm_tt_create = vvram_tt_create,
 	.ttm_tt_populate = vvram_tt_populate,
@@ -216,7 +189,6 @@ static const struct ttm_device_funcs vvram_ttm_funcs = {
 	.swap_notify = vvram_swap_notify,
 	.io_mem_reserve = vvram_io_mem_reserve,
 	.io_mem_pfn = vvram_io_mem_pfn,
-	.access_memory = vvram_access_memory,
 };
 
 static void vvram_ttm_fini(struct drm_device *drm, void *arg)

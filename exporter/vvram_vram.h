@@ -4,50 +4,44 @@
 
 #include <linux/dma-direction.h>
 #include <linux/iosys-map.h>
-#include <linux/kref.h>
 #include <linux/types.h>
 
 #include <drm/ttm/ttm_caching.h>
 
+#include "vvram_segments.h"
+
 struct dma_buf_attachment;
 struct p2pdma_provider;
-struct page;
 struct pci_dev;
+struct sg_table;
 struct vvram_device;
+struct vvram_vram;
 
 /**
- * struct vvram_segment - a contiguous piece of VRAM
+ * struct vvram_vram_ops - what one kind of VRAM does in its own way
  */
-struct vvram_segment {
-	/** @offset: From the start of VRAM, bytes, page aligned. */
-	u64 offset;
-	/** @size: Bytes, page aligned. */
-	u64 size;
-};
-
-/**
- * struct vvram_segments - the pieces of VRAM that make up a buffer, in order
- *
- * Outlives the buffer's stay there for as long as a copy reads or clears it.
- */
-struct vvram_segments {
-	/** @ref: Held by the resource and by each copy. */
-	struct kref ref;
-	/** @count: Entries in @seg. */
-	unsigned int count;
-	/** @seg: The pieces. */
-	struct vvram_segment seg[] __counted_by(count);
+struct vvram_vram_ops {
+	/** @backend: One of &enum drm_vvram_backend. */
+	u32 backend;
+	/**
+	 * @reach: Decides whether an importer that can do without pages reaches it. Returns
+	 * one of &enum drm_vvram_reach; @distance is -1 before.
+	 */
+	u32 (*reach)(struct vvram_vram *vram, struct dma_buf_attachment *attach, int *distance);
+	/** @map: Of vvram_vram_map(). */
+	struct sg_table *(*map)(struct vvram_vram *vram, struct dma_buf_attachment *attach,
+				const struct vvram_segments *segs, enum dma_data_direction dir);
+	/** @unmap: Of vvram_vram_unmap(). */
+	void (*unmap)(struct vvram_vram *vram, struct dma_buf_attachment *attach,
+		      struct sg_table *sgt, enum dma_data_direction dir);
 };
 
 /**
  * struct vvram_vram - the memory that plays VRAM
- *
- * Either a BAR of a PCI function or a physically contiguous carve-out of system
- * RAM. Which one it is shows only in vvram_vram.c.
  */
 struct vvram_vram {
-	/** @backend: One of &enum drm_vvram_backend. */
-	u32 backend;
+	/** @ops: Those of its kind. */
+	const struct vvram_vram_ops *ops;
 	/** @size: Bytes. */
 	u64 size;
 	/** @base: Physical address of the first byte. */
@@ -63,20 +57,10 @@ struct vvram_vram {
 int vvram_vram_init_pci(struct vvram_device *vdev, struct pci_dev *pdev);
 int vvram_vram_init_soft(struct vvram_device *vdev, u64 size);
 
-u32 vvram_vram_reach(struct vvram_device *vdev, struct dma_buf_attachment *attach,
-		     int *distance);
-struct sg_table *vvram_vram_map_dma(struct vvram_device *vdev,
-				    struct dma_buf_attachment *attach,
-				    const struct vvram_segments *segs, u64 size,
-				    enum dma_data_direction dir);
-void vvram_vram_unmap_dma(struct vvram_device *vdev,
-			  struct dma_buf_attachment *attach,
-			  struct sg_table *sgt, enum dma_data_direction dir);
-
-struct vvram_segments *vvram_segments_alloc(unsigned int count);
-struct vvram_segments *vvram_segments_get(struct vvram_segments *segs);
-void vvram_segments_put(struct vvram_segments *segs);
-const struct vvram_segment *vvram_segments_find(const struct vvram_segments *segs,
-						u64 *offset);
+u32 vvram_vram_reach(struct vvram_vram *vram, struct dma_buf_attachment *attach, int *distance);
+struct sg_table *vvram_vram_map(struct vvram_vram *vram, struct dma_buf_attachment *attach,
+				const struct vvram_segments *segs, enum dma_data_direction dir);
+void vvram_vram_unmap(struct vvram_vram *vram, struct dma_buf_attachment *attach,
+		      struct sg_table *sgt, enum dma_data_direction dir);
 
 #endif /* VVRAM_VRAM_H */

@@ -78,7 +78,7 @@ static struct vvram_segments *vvram_vram_mgr_segments(struct vvram_vram_mgr *mgr
 	struct gpu_buddy_block *block;
 	struct vvram_segments *segs;
 	bool merge = contiguous || !mgr->max_chunk;
-	unsigned int n = 0;
+	struct vvram_segment *last = NULL;
 
 	segs = vvram_segments_alloc(list_count_nodes(blocks));
 	if (!segs)
@@ -88,16 +88,13 @@ static struct vvram_segments *vvram_vram_mgr_segments(struct vvram_vram_mgr *mgr
 		u64 offset = gpu_buddy_block_offset(block);
 		u64 size = gpu_buddy_block_size(&mgr->mm, block);
 
-		if (merge && n &&
-		    segs->seg[n - 1].offset + segs->seg[n - 1].size == offset) {
-			segs->seg[n - 1].size += size;
+		if (merge && last && last->offset + last->size == offset) {
+			last->size += size;
 			continue;
 		}
-		segs->seg[n].offset = offset;
-		segs->seg[n].size = size;
-		n++;
+		vvram_segments_append(segs, offset, size);
+		last = &segs->seg[segs->count - 1];
 	}
-	segs->count = n;
 	return segs;
 }
 
@@ -155,6 +152,7 @@ static void vvram_vram_mgr_free(struct ttm_resource_manager *man,
 	mutex_lock(&mgr->lock);
 	gpu_buddy_free_list(&mgr->mm, &vres->blocks, 0);
 	mutex_unlock(&mgr->lock);
+	atomic64_inc(&mgr->frees);
 
 	vvram_segments_put(vres->segs);
 	ttm_resource_fini(man, res);
@@ -249,12 +247,14 @@ void vvram_vram_mgr_reopen(struct vvram_device *vdev)
 
 /**
  * vvram_vram_mgr_fini() - undo vvram_vram_mgr_init()
- * @vdev: the device; no buffer is left
+ * @vdev: the device; nobody has a buffer any more
  */
 void vvram_vram_mgr_fini(struct vvram_device *vdev)
 {
 	struct vvram_vram_mgr *mgr = &vdev->vram_mgr;
 
+	/* TTM's worker may still be at the end of the last ones. */
+	flush_workqueue(vdev->ttm.wq);
 	ttm_resource_manager_set_used(&mgr->base, false);
 	ttm_resource_manager_evict_all(&vdev->ttm, &mgr->base);
 	ttm_resource_manager_cleanup(&mgr->base);

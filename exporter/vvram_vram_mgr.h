@@ -2,6 +2,7 @@
 #ifndef VVRAM_VRAM_MGR_H
 #define VVRAM_VRAM_MGR_H
 
+#include <linux/atomic.h>
 #include <linux/gpu_buddy.h>
 #include <linux/mutex.h>
 
@@ -23,6 +24,8 @@ struct vvram_vram_mgr {
 	struct gpu_buddy mm;
 	/** @max_chunk: Largest piece given to a buffer, bytes; 0 for any. */
 	u64 max_chunk;
+	/** @frees: Times that somebody gave back a place. */
+	atomic64_t frees;
 	/** @closed: Nothing is allocated for now; @lock. */
 	bool closed;
 };

@@ -71,7 +71,8 @@ enum drm_vvram_placement {
  * struct drm_vvram_gem_create - argument of DRM_IOCTL_VVRAM_GEM_CREATE
  *
  * The buffer starts zeroed at @placement. It may be evicted from there whenever
- * room is needed.
+ * room is needed. Room that others are just giving up, or keep for a moment only, is
+ * waited for.
  *
  * Errors: -EINVAL for a @size of zero or one that overflows, unknown @flags or
  * @placement, @pad not zero; -ENOSPC when VRAM can never hold it; -ENOMEM, also for
@@ -107,7 +108,13 @@ struct drm_vvram_gem_mmap_offset {
 
 /** DRM_VVRAM_SYNC_TIMELINE - the syncobj is a timeline */
 #define DRM_VVRAM_SYNC_TIMELINE			(1 << 0)
-/** DRM_VVRAM_SYNC_SIGNAL - attach the move's fence (else: wait before the move) */
+/**
+ * DRM_VVRAM_SYNC_SIGNAL - attach the move's fence (else: wait before the move)
+ *
+ * The fence's status, as a sync_file made of the syncobj tells it (&struct
+ * sync_file_info), is 1 for ever when the bytes have arrived, and -ENODEV when the
+ * device went away before they did.
+ */
 #define DRM_VVRAM_SYNC_SIGNAL			(1 << 1)
 
 /** struct drm_vvram_sync - a point to wait for or to signal */
@@ -136,13 +143,19 @@ struct drm_vvram_sync {
  * Moves the buffer to @placement; a buffer that is there already stays (and the
  * call succeeds). Importers are told before, CPU pointers stay valid, and no
  * byte is lost. A later use by an importer that can not reach VRAM brings the
- * buffer back to system memory.
+ * buffer back to system memory. A buffer that was revoked is its owner's to
+ * move as before.
+ *
+ * The bytes have arrived after all syncobjs to wait for, and after the copy, if
+ * there has to be one: then the call returns, or with
+ * DRM_VVRAM_GEM_MOVE_ASYNC the syncobjs to signal do so.
  *
  * Errors: -EINVAL for unknown @flags, @placement or sync flags, imported
- * buffers, or more than DRM_VVRAM_MAX_SYNCS; -EBUSY when the buffer is pinned
- * elsewhere; -ENODEV when it was revoked; -ENOSPC or -ENOMEM when the
- * destination has no room; -ENOENT for an unknown handle, syncobj or a syncobj
- * to wait for that has no fence.
+ * buffers, more than DRM_VVRAM_MAX_SYNCS, or a syncobj to wait for that has no
+ * fence; -EBUSY when the buffer is pinned elsewhere; -ENOSPC or -ENOMEM when
+ * the destination has no room, and none is to come; -ENOENT for an unknown handle
+ * or syncobj; -ENODEV, also after a wait, when the device went away before the
+ * bytes had arrived.
  */
 struct drm_vvram_gem_move {
 	/** @handle: In: GEM handle. */
@@ -235,6 +248,10 @@ struct drm_vvram_query {
 	__u64 evictions;
 	/** @swapouts: Out: buffers written to swap. */
 	__u64 swapouts;
+	/** @system_pinned: Out: bytes of system memory pinned, of buffers there. */
+	__u64 system_pinned;
+	/** @system_pin_limit: Out: most bytes of system memory that may be pinned. */
+	__u64 system_pin_limit;
 };
 
 /** enum drm_vvram_reach - whether an importer reaches VRAM, and why not */
@@ -257,6 +274,14 @@ enum drm_vvram_reach {
 #define DRM_VVRAM_ATTACHMENT_DYNAMIC		(1 << 0)
 /** DRM_VVRAM_ATTACHMENT_PINNED - holds a pin */
 #define DRM_VVRAM_ATTACHMENT_PINNED		(1 << 1)
+/**
+ * DRM_VVRAM_ATTACHMENT_BOUNCED - was refused a mapping
+ *
+ * The kernel would have put bounce buffers in the place of the memory (swiotlb=force, as
+ * confidential guests have it, or a DMA mask that does not cover it), and nobody keeps
+ * those in step with a dma-buf. The importer's map was -EOPNOTSUPP.
+ */
+#define DRM_VVRAM_ATTACHMENT_BOUNCED		(1 << 2)
 
 /** struct drm_vvram_attachment - one importer of a buffer */
 struct drm_vvram_attachment {

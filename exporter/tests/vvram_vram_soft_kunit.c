@@ -1,53 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Part of vvram_vram.c: pieces of VRAM, and the tables made of them. */
+/* Part of vvram_vram_soft.c: the tables made of pieces. */
 
 #include <kunit/device.h>
 #include <kunit/test.h>
 
-static struct vvram_segments *vvram_test_segments(struct kunit *test,
-						  const struct vvram_segment *seg,
-						  unsigned int count)
-{
-	struct vvram_segments *segs = vvram_segments_alloc(count);
-
-	KUNIT_ASSERT_NOT_NULL(test, segs);
-	memcpy(segs->seg, seg, count * sizeof(*seg));
-	return segs;
-}
-
-static void vvram_test_find(struct kunit *test)
-{
-	static const struct vvram_segment seg[] = {
-		{ .offset = SZ_1M, .size = SZ_4K },
-		{ .offset = 0, .size = SZ_64K },
-		{ .offset = SZ_2M, .size = SZ_8K },
-	};
-	static const struct {
-		u64 byte;
-		int piece;
-		u64 within;
-	} table[] = {
-		{ 0, 0, 0 }, { SZ_4K - 1, 0, SZ_4K - 1 }, { SZ_4K, 1, 0 },
-		{ SZ_4K + SZ_64K - 1, 1, SZ_64K - 1 }, { SZ_4K + SZ_64K, 2, 0 },
-		{ SZ_4K + SZ_64K + SZ_8K - 1, 2, SZ_8K - 1 },
-		{ SZ_4K + SZ_64K + SZ_8K, -1, 0 }, { U64_MAX, -1, 0 },
-	};
-	struct vvram_segments *segs = vvram_test_segments(test, seg, ARRAY_SIZE(seg));
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(table); i++) {
-		u64 offset = table[i].byte;
-		const struct vvram_segment *found = vvram_segments_find(segs, &offset);
-
-		if (table[i].piece < 0) {
-			KUNIT_EXPECT_NULL(test, found);
-			continue;
-		}
-		KUNIT_EXPECT_PTR_EQ(test, found, &segs->seg[table[i].piece]);
-		KUNIT_EXPECT_EQ(test, offset, table[i].within);
-	}
-	vvram_segments_put(segs);
-}
+#include "vvram_kunit.h"
 
 /* The length of an entry has 32 bits. */
 static void vvram_test_count(struct kunit *test)
@@ -62,12 +19,12 @@ static void vvram_test_count(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(seg); i++) {
 		segs = vvram_test_segments(test, &seg[i], 1);
-		KUNIT_EXPECT_EQ(test, vvram_vram_count_sg(segs), want[i]);
+		KUNIT_EXPECT_EQ(test, vvram_soft_count_sg(segs), want[i]);
 		sum += want[i];
 		vvram_segments_put(segs);
 	}
 	segs = vvram_test_segments(test, seg, ARRAY_SIZE(seg));
-	KUNIT_EXPECT_EQ(test, vvram_vram_count_sg(segs), sum);
+	KUNIT_EXPECT_EQ(test, vvram_soft_count_sg(segs), sum);
 	vvram_segments_put(segs);
 }
 
@@ -79,7 +36,7 @@ static void vvram_test_table(struct kunit *test)
 	struct vvram_segments *segs = vvram_test_segments(test, seg, ARRAY_SIZE(seg));
 	struct device *dev = kunit_device_register(test, "vvram-kunit");
 	unsigned long pages = __get_free_pages(GFP_KERNEL, 3);
-	struct vvram_vram vram = { .backend = DRM_VVRAM_BACKEND_SOFT };
+	struct vvram_vram vram = {};
 	static u64 mask = DMA_BIT_MASK(64);
 	struct scatterlist *sg;
 	struct sg_table *sgt;
@@ -107,16 +64,15 @@ static void vvram_test_table(struct kunit *test)
 	vvram_segments_put(segs);
 }
 
-static struct kunit_case vvram_vram_cases[] = {
-	KUNIT_CASE(vvram_test_find),
+static struct kunit_case vvram_vram_soft_cases[] = {
 	KUNIT_CASE(vvram_test_count),
 	KUNIT_CASE(vvram_test_table),
 	{}
 };
 
-static struct kunit_suite vvram_vram_suite = {
-	.name = "vvram_vram",
-	.test_cases = vvram_vram_cases,
+static struct kunit_suite vvram_vram_soft_suite = {
+	.name = "vvram_vram_soft",
+	.test_cases = vvram_vram_soft_cases,
 };
 
-kunit_test_suite(vvram_vram_suite);
+kunit_test_suite(vvram_vram_soft_suite);
