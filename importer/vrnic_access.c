@@ -15,9 +15,10 @@
 #include <linux/sched.h>
 
 #include "vrnic_access.h"
+#include "vrnic_dma_buf.h"
 #include "vrnic_fence.h"
 #include "vrnic_mr.h"
-#include "vrnic_queue.h"
+#include "vrnic_wq.h"
 #include "vrnic_trace.h"
 
 /**
@@ -39,7 +40,7 @@ static void vrnic_lock_resvs(struct vrnic_resvs *resvs, struct vrnic_access_set 
 
 	resvs->nr = 0;
 	for (i = 0; i < set->nr; i++) {
-		if (!vrnic_mr_is_dynamic(set->mr[i]))
+		if (!set->mr[i]->ops->dynamic)
 			continue;
 		if (!resvs->nr || resv[0] != set->mr[i]->dmabuf->resv)
 			resv[resvs->nr++] = set->mr[i]->dmabuf->resv;
@@ -62,6 +63,13 @@ static void vrnic_unlock_resvs(struct vrnic_resvs *resvs)
 	ww_acquire_fini(&resvs->ticket);
 }
 
+/*
+ * With the reservations held since the mappings were made, nobody but the exporter itself
+ * takes one away: when it is asked for the other. Some buffers have to move once or twice
+ * until all can reach them; a buffer that goes back and forth is of no use.
+ */
+#define VRNIC_MAX_ROUNDS	16
+
 /* Does not wait: 0 with @mr->access held; -EAGAIN, or -ENODEV for good. */
 static int vrnic_try_acquire(struct vrnic_mr *mr)
 {
@@ -69,30 +77,33 @@ static int vrnic_try_acquire(struct vrnic_mr *mr)
 
 	if (!down_read_trylock(&mr->access))
 		return -EAGAIN;
-	ended = mr->dead || mr->revoked || (!mr->mapped && !vrnic_mr_is_dynamic(mr));
+	ended = mr->dead || mr->revoked || (!mr->mapped && !mr->ops->dynamic);
 	if (mr->mapped && !ended)
 		return 0;
 	up_read(&mr->access);
 	return ended ? -ENODEV : -EAGAIN;
 }
 
-static int vrnic_try_acquire_all(struct vrnic_access_set *set, struct vrnic_mr **culprit)
+static void vrnic_release_all(struct vrnic_mr **mr, unsigned int nr)
+{
+	while (nr)
+		up_read(&mr[--nr]->access);
+}
+
+static int vrnic_try_acquire_all(struct vrnic_mr **mr, unsigned int nr, struct vrnic_mr **culprit)
 {
 	unsigned int i;
 	int ret;
 
-	for (i = 0; i < set->nr; i++) {
-		*culprit = set->mr[i];
-		ret = vrnic_try_acquire(set->mr[i]);
-		if (ret)
-			goto err_release;
+	for (i = 0; i < nr; i++) {
+		*culprit = mr[i];
+		ret = vrnic_try_acquire(mr[i]);
+		if (ret) {
+			vrnic_release_all(mr, i);
+			return ret;
+		}
 	}
 	return 0;
-
-err_release:
-	while (i)
-		up_read(&set->mr[--i]->access);
-	return ret;
 }
 
 static int vrnic_map_all(struct vrnic_access_set *set, struct vrnic_mr **culprit)
@@ -101,7 +112,7 @@ static int vrnic_map_all(struct vrnic_access_set *set, struct vrnic_mr **culprit
 	int ret;
 
 	for (i = 0; i < set->nr; i++) {
-		if (!vrnic_mr_is_dynamic(set->mr[i]))
+		if (!set->mr[i]->ops->dynamic)
 			continue;
 		*culprit = set->mr[i];
 		if (!set->mr[i]->mapped || set->mr[i]->stale) {
@@ -109,7 +120,7 @@ static int vrnic_map_all(struct vrnic_access_set *set, struct vrnic_mr **culprit
 			vrnic_count(set->mr[i], faults, 1);
 			trace_vrnic_fault(set->mr[i], 0);
 		}
-		ret = vrnic_dma_buf_ensure_locked(set->mr[i], false);
+		ret = vrnic_dma_buf_ensure_locked(set->mr[i], false, set);
 		if (ret)
 			return ret;
 	}
@@ -122,7 +133,7 @@ static int vrnic_reserve_slots(struct vrnic_access_set *set)
 	int ret;
 
 	for (i = 0; i < set->nr; i++) {
-		if (!vrnic_mr_is_fenced(set->mr[i]))
+		if (!set->mr[i]->ops->fenced)
 			continue;
 		ret = dma_resv_reserve_fences(set->mr[i]->dmabuf->resv, 1);
 		if (ret)
@@ -136,20 +147,33 @@ static void vrnic_publish_fence(struct vrnic_access_set *set)
 	unsigned int i;
 
 	for (i = 0; i < set->nr; i++)
-		if (vrnic_mr_is_fenced(set->mr[i]))
+		if (set->mr[i]->ops->fenced)
 			dma_resv_add_fence(set->mr[i]->dmabuf->resv, set->fence,
 					   DMA_RESV_USAGE_BOOKKEEP);
 }
 
-static int vrnic_begin_locked(struct vrnic_access_set *set, struct vrnic_mr **culprit)
+static bool vrnic_have_lost_one(struct vrnic_access_set *set)
+{
+	unsigned int i;
+
+	for (i = 0; i < set->nr; i++)
+		if (set->mr[i]->ops->dynamic && (!set->mr[i]->mapped || set->mr[i]->stale))
+			return true;
+	return false;
+}
+
+static int vrnic_begin_locked(struct vrnic_access_set *set, struct vrnic_mr **culprit,
+			      unsigned int *lost)
 {
 	int ret;
 
 	ret = vrnic_map_all(set, culprit);
+	if (!ret && vrnic_have_lost_one(set))
+		ret = ++*lost < VRNIC_MAX_ROUNDS ? -EAGAIN : -EBUSY;
 	if (!ret && set->fence)
 		ret = vrnic_reserve_slots(set);
 	if (!ret)
-		ret = vrnic_try_acquire_all(set, culprit);
+		ret = vrnic_try_acquire_all(set->mr, set->nr, culprit);
 	return ret;
 }
 
@@ -161,15 +185,16 @@ static int vrnic_begin_locked(struct vrnic_access_set *set, struct vrnic_mr **cu
 static int vrnic_begin_slowly(struct vrnic_access_set *set, struct vrnic_mr **culprit)
 {
 	struct vrnic_resvs resvs;
+	unsigned int lost = 0;
 	int ret;
 
 	do {
-		if (vrnic_wq_is_stopping(set->wq))
+		if (vrnic_access_is_stopping(set))
 			return -ECANCELED;
 		cond_resched();
 
 		vrnic_lock_resvs(&resvs, set);
-		ret = vrnic_begin_locked(set, culprit);
+		ret = vrnic_begin_locked(set, culprit, &lost);
 		if (!ret) {
 			set->cookie = dma_fence_begin_signalling();
 			if (set->fence)
@@ -201,7 +226,7 @@ static int vrnic_begin_stalled(struct vrnic_access_set *set, struct vrnic_mr **c
 
 	ns = ktime_to_ns(ktime_sub(ktime_get(), start));
 	vrnic_note_stall(&set->missed->stats, ns);
-	vrnic_note_stall(&set->wq->ctx->vdev->stats, ns);
+	vrnic_note_stall(&set->wq->attr.pd->vdev->stats, ns);
 	return ret;
 }
 
@@ -228,8 +253,9 @@ static int vrnic_begin_fenced(struct vrnic_access_set *set, struct vrnic_mr **cu
  * not allocate, fault, or wait for anything, and must be done within the time of
  * one chunk: a notification may be waiting for it.
  *
- * Return: 0; -ENODEV when a region has ended; -ECANCELED when the queue is being
- * stopped; or another error.
+ * Return: 0; -ENODEV when a region has ended; -ECANCELED when the queue, or its
+ * peer, is being stopped; -EBUSY when an exporter maps for one region only at another's cost; or
+ * another error.
  */
 int vrnic_access_begin(struct vrnic_access_set *set, struct vrnic_mr **culprit)
 {
@@ -239,13 +265,13 @@ int vrnic_access_begin(struct vrnic_access_set *set, struct vrnic_mr **culprit)
 	set->fence = NULL;
 	set->missed = NULL;
 	*culprit = set->mr[0];
-	if (vrnic_wq_is_stopping(set->wq))
+	if (vrnic_access_is_stopping(set))
 		return -ECANCELED;
 	for (i = 0; i < set->nr; i++)
-		if (vrnic_mr_is_fenced(set->mr[i]))
+		if (set->mr[i]->ops->fenced)
 			return vrnic_begin_fenced(set, culprit);
 
-	ret = vrnic_try_acquire_all(set, culprit);
+	ret = vrnic_try_acquire_all(set->mr, set->nr, culprit);
 	if (ret == -EAGAIN)
 		return vrnic_begin_stalled(set, culprit);
 	if (!ret)
@@ -259,13 +285,47 @@ int vrnic_access_begin(struct vrnic_access_set *set, struct vrnic_mr **culprit)
  */
 void vrnic_access_end(struct vrnic_access_set *set)
 {
-	unsigned int i;
-
 	if (set->fence)
 		dma_fence_signal(set->fence);
 	dma_fence_end_signalling(set->cookie);
 	dma_fence_put(set->fence);
 
-	for (i = 0; i < set->nr; i++)
-		up_read(&set->mr[i]->access);
+	vrnic_release_all(set->mr, set->nr);
+}
+
+/**
+ * vrnic_access_try() - have the mappings of all regions, if that takes no wait
+ * @wq: the queue that the work is of
+ * @hold: the regions
+ *
+ * For work that runs where nothing may be waited for. Regions that are fenced always
+ * need a reservation, and so are never had. Until vrnic_access_release() all is as
+ * between vrnic_access_begin() and vrnic_access_end().
+ *
+ * Return: false when something is in the way, be it for good; nothing is held then.
+ */
+bool vrnic_access_try(struct vrnic_wq *wq, struct vrnic_hold *hold)
+{
+	struct vrnic_mr *culprit;
+	unsigned int i;
+
+	if (vrnic_wq_is_stopping(wq))
+		return false;
+	for (i = 0; i < hold->nr; i++)
+		if (hold->mr[i]->ops->fenced)
+			return false;
+	if (vrnic_try_acquire_all(hold->mr, hold->nr, &culprit))
+		return false;
+	hold->cookie = dma_fence_begin_signalling();
+	return true;
+}
+
+/**
+ * vrnic_access_release() - give the mappings free
+ * @hold: the regions
+ */
+void vrnic_access_release(struct vrnic_hold *hold)
+{
+	dma_fence_end_signalling(hold->cookie);
+	vrnic_release_all(hold->mr, hold->nr);
 }

@@ -4,9 +4,13 @@
 
 #include <linux/types.h>
 
+#include "vrnic_wq.h"
+
 struct dma_fence;
 struct vrnic_mr;
-struct vrnic_wq;
+
+/* Most regions of work that does not wait: of both ends of a transfer. */
+#define VRNIC_MAX_HELD		(2 * VRNIC_MAX_RANGES)
 
 /**
  * struct vrnic_access_set - the regions that one step of work touches
@@ -14,6 +18,8 @@ struct vrnic_wq;
 struct vrnic_access_set {
 	/** @wq: The queue that the work is of. */
 	struct vrnic_wq *wq;
+	/** @peer: A queue whose end is the work's as well, or NULL. */
+	struct vrnic_wq *peer;
 	/** @fence: Covers the step for fenced regions, else NULL. */
 	struct dma_fence *fence;
 	/** @missed: A region whose mapping was not there and had to be made, or NULL. */
@@ -26,7 +32,27 @@ struct vrnic_access_set {
 	struct vrnic_mr *mr[2];
 };
 
+/**
+ * struct vrnic_hold - the regions of work that does not wait
+ */
+struct vrnic_hold {
+	/** @cookie: Of the annotation as a path that others wait for. */
+	bool cookie;
+	/** @nr: Entries in @mr. */
+	unsigned int nr;
+	/** @mr: The regions; each is there once. */
+	struct vrnic_mr *mr[VRNIC_MAX_HELD];
+};
+
+/* Who waits looks at this from time to time. */
+static inline bool vrnic_access_is_stopping(const struct vrnic_access_set *set)
+{
+	return vrnic_wq_is_stopping(set->wq) || (set->peer && vrnic_wq_is_stopping(set->peer));
+}
+
 int vrnic_access_begin(struct vrnic_access_set *set, struct vrnic_mr **culprit);
 void vrnic_access_end(struct vrnic_access_set *set);
+bool vrnic_access_try(struct vrnic_wq *wq, struct vrnic_hold *hold);
+void vrnic_access_release(struct vrnic_hold *hold);
 
 #endif /* VRNIC_ACCESS_H */

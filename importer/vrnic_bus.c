@@ -19,7 +19,9 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+#include "dma_bounce.h"
 #include "vrnic_bus.h"
+#include "vrnic_mapping.h"
 
 /* How long an aperture stays that nobody uses. */
 #define VRNIC_APERTURE_IDLE	(10 * HZ)
@@ -83,9 +85,7 @@ bool vrnic_bus_is_ram(phys_addr_t phys)
  */
 bool vrnic_bus_is_translated(struct device *dev)
 {
-	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
-
-	return domain && domain->type != IOMMU_DOMAIN_IDENTITY;
+	return compat_dma_is_translated(dev);
 }
 
 static bool vrnic_aperture_holds(const struct vrnic_aperture *ap, phys_addr_t phys)

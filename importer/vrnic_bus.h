@@ -7,23 +7,10 @@
 
 struct device;
 struct vrnic_aperture;
+struct vrnic_segment;
 
 /* Address ranges beyond RAM that one mapping may touch. */
 #define VRNIC_MAX_APERTURES	4
-
-/**
- * struct vrnic_segment - a run of DMA addresses
- */
-struct vrnic_segment {
-	/** @addr: First DMA address. */
-	dma_addr_t addr;
-	/** @start: Byte of the buffer that it holds. */
-	u64 start;
-	/** @len: Bytes. */
-	u64 len;
-	/** @linear: The first so many are known to be neighbours; grows without a lock. */
-	u64 linear;
-};
 
 /**
  * struct vrnic_bus_view - what a device on the bus can reach, for the CPU engine

@@ -6,22 +6,24 @@
  * A breach is counted, logged once for each exporter, and shown by ioctl.
  */
 
-#include <linux/crc32c.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
 #include <linux/scatterlist.h>
 #include <linux/string.h>
 
+#include "dma_bounce.h"
+#include "vrnic_check.h"
 #include "vrnic_mr.h"
 #include "vrnic_trace.h"
 
 static const char * const vrnic_violation_text[] = {
-	[VRNIC_VIOLATION_ALIGNMENT] = "a DMA address or length is not page aligned",
-	[VRNIC_VIOLATION_LENGTH] = "the table does not cover the buffer",
-	[VRNIC_VIOLATION_PAGES] = "peer memory came with struct pages",
-	[VRNIC_VIOLATION_LOCK] = "a callback came without the reservation held",
-	[VRNIC_VIOLATION_FENCE] = "a KERNEL fence did not signal in time",
-	[VRNIC_VIOLATION_MOVED] = "the buffer changed its place without a notification",
+	[VRNIC_BREACH_ALIGNMENT] = "a DMA address or length is not page aligned",
+	[VRNIC_BREACH_LENGTH] = "the table does not cover the buffer",
+	[VRNIC_BREACH_PAGES] = "peer memory came with struct pages",
+	[VRNIC_BREACH_LOCK] = "a callback came without the reservation held",
+	[VRNIC_BREACH_FENCE] = "a KERNEL fence did not signal in time",
+	[VRNIC_BREACH_MOVED] = "the buffer changed its place without a notification",
+	[VRNIC_BREACH_BOUNCED] = "its addresses lead to bounce buffers",
 };
 
 /* Tells a name only once; there are few exporters in a machine. */
@@ -47,11 +49,11 @@ static bool vrnic_exporter_is_new(struct vrnic_device *vdev, const char *name)
 /**
  * vrnic_violation() - note a breach of the contract
  * @mr: the region that met it
- * @what: one of &enum vrnic_violation
+ * @what: one of &enum vrnic_breach
  */
 void vrnic_violation(struct vrnic_mr *mr, u32 what)
 {
-	struct vrnic_device *vdev = mr->ctx->vdev;
+	struct vrnic_device *vdev = mr->pd->vdev;
 	const char *exporter = mr->dmabuf->exp_name;
 
 	vrnic_count(mr, violations, 1);
@@ -73,14 +75,14 @@ bool vrnic_check_locked(struct vrnic_mr *mr)
 {
 	if (dma_resv_is_locked(mr->dmabuf->resv))
 		return true;
-	vrnic_violation(mr, VRNIC_VIOLATION_LOCK);
+	vrnic_violation(mr, VRNIC_BREACH_LOCK);
 	return false;
 }
 
 /* Memory that is no RAM has addresses only, never a page to go with them. */
 static bool vrnic_has_peer_page(struct vrnic_mr *mr, struct scatterlist *sg)
 {
-	struct device *dev = mr->ctx->vdev->dev;
+	struct device *dev = mr->pd->vdev->dev;
 
 	return sg_page(sg) && !vrnic_bus_is_ram(vrnic_bus_to_phys(dev, sg_dma_address(sg)));
 }
@@ -90,10 +92,12 @@ static bool vrnic_has_peer_page(struct vrnic_mr *mr, struct scatterlist *sg)
  * @mr: the region
  * @sgt: the table
  *
- * Return: 0, or -EINVAL when it is of no use.
+ * Return: 0; when it is of no use -EINVAL, or -EOPNOTSUPP if bytes that are written to it
+ * do not arrive.
  */
 int vrnic_check_table(struct vrnic_mr *mr, struct sg_table *sgt)
 {
+	struct device *dev = mr->pd->vdev->dev;
 	bool aligned = true;
 	struct scatterlist *sg;
 	u64 total = 0;
@@ -104,38 +108,18 @@ int vrnic_check_table(struct vrnic_mr *mr, struct sg_table *sgt)
 		total += sg_dma_len(sg);
 	}
 	if (!total || total < mr->dmabuf->size) {
-		vrnic_violation(mr, VRNIC_VIOLATION_LENGTH);
+		vrnic_violation(mr, VRNIC_BREACH_LENGTH);
 		return -EINVAL;
 	}
 	if (!aligned)
-		vrnic_violation(mr, VRNIC_VIOLATION_ALIGNMENT);
+		vrnic_violation(mr, VRNIC_BREACH_ALIGNMENT);
 	/* The CPU's side of a table may have other borders: its first entry tells. */
 	if (vrnic_has_peer_page(mr, sgt->sgl))
-		vrnic_violation(mr, VRNIC_VIOLATION_PAGES);
-	return 0;
-}
-
-/**
- * vrnic_check_place_of() - what is behind the addresses of a mapping
- * @mr: a mapped region, its reservation held
- *
- * Return: a checksum over the places of all pages.
- */
-u32 vrnic_check_place_of(struct vrnic_mr *mr)
-{
-	struct device *dev = mr->ctx->vdev->dev;
-	phys_addr_t phys;
-	unsigned int i;
-	u32 crc = 0;
-	u64 off;
-
-	dma_resv_assert_held(mr->dmabuf->resv);
-
-	for (i = 0; i < mr->map.nr; i++) {
-		for (off = 0; off < mr->map.seg[i].len; off += PAGE_SIZE) {
-			phys = vrnic_bus_to_phys(dev, mr->map.seg[i].addr + off);
-			crc = crc32c(crc, (u8 *)&phys, sizeof(phys));
-		}
+		vrnic_violation(mr, VRNIC_BREACH_PAGES);
+	if (compat_dma_table_is_bounced(dev, sgt) &&
+	    !vrnic_misbehaves(mr->pd->vdev, VRNIC_ACCEPT_BOUNCED)) {
+		vrnic_violation(mr, VRNIC_BREACH_BOUNCED);
+		return -EOPNOTSUPP;
 	}
-	return crc;
+	return 0;
 }

@@ -5,21 +5,17 @@
 #include <linux/atomic.h>
 #include <linux/kref.h>
 #include <linux/list.h>
-#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <linux/types.h>
-#include <linux/wait.h>
 #include <linux/xarray.h>
-
-#include "vrnic.h"
 
 struct dentry;
 struct device;
-struct vrnic_edu;
+struct vrnic_dma_engine;
 
 /**
- * struct vrnic_stats - what &struct vrnic_counters shows, as it is counted
+ * struct vrnic_stats - counters of a region or of the device
  */
 struct vrnic_stats {
 	/** @maps: Mappings made. */
@@ -58,32 +54,45 @@ enum vrnic_misbehaviour {
 	VRNIC_NEVER_UNMAP = BIT(4),
 	/** @VRNIC_UNLOCKED_MAP: Map without the reservation. */
 	VRNIC_UNLOCKED_MAP = BIT(5),
+	/** @VRNIC_ACCEPT_BOUNCED: Do not look whether memory is bounced. */
+	VRNIC_ACCEPT_BOUNCED = BIT(6),
 };
+
+/* Engines of one device. */
+#define VRNIC_MAX_ENGINES	2
 
 /**
  * struct vrnic_device - one importer
  */
 struct vrnic_device {
-	/** @ref: One for the driver, one for each context. */
+	/** @ref: One for the driver, one for each face. */
 	struct kref ref;
+	/** @link: On the list of those that clients are told of. */
+	struct list_head link;
 	/** @dev: The bus device that does the DMA; gone with @gone. */
 	struct device *dev;
+	/** @id: Number in its name, the lowest that was free. */
+	int id;
+	/** @name: "vrnic" and @id: of its node, and in debugfs. */
+	char name[20];
 	/** @srcu: Held over each call from outside; see vrnic_device_enter(). */
 	struct srcu_struct srcu;
 	/** @gone: The bus device was removed. */
 	bool gone;
-	/** @edu: The hardware engine, NULL without. */
-	struct vrnic_edu *edu;
+	/** @nr_engines: Entries in @engines. */
+	unsigned int nr_engines;
+	/** @engines: What moves bytes for it. */
+	struct vrnic_dma_engine *engines[VRNIC_MAX_ENGINES];
 	/** @wq: Runs the queues, and maps ahead. */
 	struct workqueue_struct *wq;
 	/** @unmap_wq: Gives mappings back; exporters wait for it, also in reclaim. */
 	struct workqueue_struct *unmap_wq;
-	/** @lock: Protects @contexts and the open contexts' ends; outermost. */
-	struct mutex lock;
-	/** @contexts: Open contexts. */
-	struct list_head contexts;
-	/** @mrs: Regions of all contexts. */
+	/** @mrs: Number of regions. */
 	atomic_t mrs;
+	/** @regions: Regions by the index in their keys; read under RCU. */
+	struct xarray regions;
+	/** @next_region: Where the search for a free index begins: keys come back late. */
+	u32 next_region;
 	/** @stats: Of all regions since the device came up. */
 	struct vrnic_stats stats;
 	/** @misbehave: Bits of &enum vrnic_misbehaviour. */
@@ -97,44 +106,23 @@ struct vrnic_device {
 };
 
 /**
- * struct vrnic_context - the objects of one client; nothing in it reaches another
+ * struct vrnic_pd - a protection domain: keys of a region are good for its queues only
  */
-struct vrnic_context {
-	/** @vdev: The device, with a reference. */
+struct vrnic_pd {
+	/** @vdev: The device. */
 	struct vrnic_device *vdev;
-	/** @link: On &vrnic_device.contexts. */
-	struct list_head link;
-	/** @lock: Serialises making and ending of regions and queues. */
-	struct mutex lock;
-	/** @mrs: Regions by index. */
-	struct xarray mrs;
-	/** @next_mr: Where the search for a free index begins: keys come back late. */
-	u32 next_mr;
-	/** @queues: Queues by handle. */
-	struct xarray queues;
-	/** @fence_context: First of the fence timelines, one for each queue handle. */
-	u64 fence_context;
-	/** @fence_seqno: Last point on any of them. */
-	atomic64_t fence_seqno;
-	/** @completed: Woken for each completion, and when the device goes. */
-	wait_queue_head_t completed;
 };
 
-extern uint vrnic_max_mrs;
-extern uint vrnic_max_queues;
-extern uint vrnic_max_depth;
 extern uint vrnic_chunk;
 
-struct vrnic_device *vrnic_device_create(struct device *dev, struct vrnic_edu *edu);
+struct vrnic_device *vrnic_device_create(struct device *dev);
+void vrnic_device_leave(struct vrnic_device *vdev);
+void vrnic_device_drain(struct vrnic_device *vdev);
 void vrnic_device_remove(struct vrnic_device *vdev);
+void vrnic_device_get(struct vrnic_device *vdev);
 void vrnic_device_put(struct vrnic_device *vdev);
-void vrnic_limits_init(void);
 bool vrnic_device_enter(struct vrnic_device *vdev, int *idx);
 void vrnic_device_exit(struct vrnic_device *vdev, int idx);
-void vrnic_stats_read(const struct vrnic_stats *stats, struct vrnic_counters *out);
-
-struct vrnic_context *vrnic_context_create(struct vrnic_device *vdev);
-void vrnic_context_destroy(struct vrnic_context *ctx);
 
 void vrnic_debugfs_init(struct vrnic_device *vdev);
 void vrnic_debugfs_fini(struct vrnic_device *vdev);

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What can be seen in debugfs below vrnic0, and the misbehaviour that root may
+ * What can be seen in debugfs below the device's name, and the misbehaviour that root may
  * ask for, to see that a test catches it.
  */
 
+#include <linux/cleanup.h>
 #include <linux/debugfs.h>
+#include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "vrnic_core.h"
-#include "vrnic_edu.h"
+#include "vrnic_engine.h"
 #include "vrnic_mr.h"
 
 static const char * const vrnic_misbehaviour_name[] = {
 	"skip-invalidate", "ignore-kernel-fence", "late-write", "late-unmap",
-	"never-unmap", "unlocked-map",
+	"never-unmap", "unlocked-map", "accept-bounced",
 };
 
 static int misbehave_show(struct seq_file *m, void *unused)
@@ -75,14 +77,14 @@ DEFINE_SHOW_STORE_ATTRIBUTE(misbehave);
 
 static void vrnic_show_stats(struct seq_file *m, const struct vrnic_stats *stats)
 {
-	struct vrnic_counters c;
-
-	vrnic_stats_read(stats, &c);
-	seq_printf(m, "maps=%llu unmaps=%llu invalidations=%llu faults=%llu ",
-		   c.maps, c.unmaps, c.invalidations, c.faults);
-	seq_printf(m, "read=%llu written=%llu stall_ns=%llu stall_max_ns=%llu ",
-		   c.bytes_read, c.bytes_written, c.stall_ns, c.stall_max_ns);
-	seq_printf(m, "dma_faults=%llu violations=%llu\n", c.dma_faults, c.violations);
+	seq_printf(m, "maps=%lld unmaps=%lld invalidations=%lld faults=%lld ",
+		   atomic64_read(&stats->maps), atomic64_read(&stats->unmaps),
+		   atomic64_read(&stats->invalidations), atomic64_read(&stats->faults));
+	seq_printf(m, "read=%lld written=%lld stall_ns=%lld stall_max_ns=%lld ",
+		   atomic64_read(&stats->bytes_read), atomic64_read(&stats->bytes_written),
+		   atomic64_read(&stats->stall_ns), atomic64_read(&stats->stall_max_ns));
+	seq_printf(m, "dma_faults=%lld violations=%lld\n",
+		   atomic64_read(&stats->dma_faults), atomic64_read(&stats->violations));
 }
 
 static int counters_show(struct seq_file *m, void *unused)
@@ -94,30 +96,19 @@ static int counters_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(counters);
 
-static void vrnic_show_context(struct seq_file *m, struct vrnic_context *ctx)
+static int regions_show(struct seq_file *m, void *unused)
 {
-	unsigned long handle;
+	struct vrnic_device *vdev = m->private;
+	unsigned long index;
 	struct vrnic_mr *mr;
 
-	mutex_lock(&ctx->lock);
-	xa_for_each(&ctx->mrs, handle, mr) {
+	guard(rcu)();
+	xa_for_each(&vdev->regions, index, mr) {
 		seq_printf(m, "ino=%lu mode=%u access=%#x offset=%llu length=%llu mapped=%d ",
 			   mr->inode, mr->attr.mode, mr->attr.access, mr->attr.offset,
 			   mr->attr.length, READ_ONCE(mr->mapped));
 		vrnic_show_stats(m, &mr->stats);
 	}
-	mutex_unlock(&ctx->lock);
-}
-
-static int regions_show(struct seq_file *m, void *unused)
-{
-	struct vrnic_device *vdev = m->private;
-	struct vrnic_context *ctx;
-
-	mutex_lock(&vdev->lock);
-	list_for_each_entry(ctx, &vdev->contexts, link)
-		vrnic_show_context(m, ctx);
-	mutex_unlock(&vdev->lock);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(regions);
@@ -125,10 +116,18 @@ DEFINE_SHOW_ATTRIBUTE(regions);
 static int engine_show(struct seq_file *m, void *unused)
 {
 	struct vrnic_device *vdev = m->private;
+	struct vrnic_dma_engine *engine;
+	bool any = false;
+	unsigned int i;
 
-	if (vdev->edu)
-		seq_printf(m, "edu mask=%#llx\n", vrnic_edu_mask(vdev->edu));
-	else
+	for (i = 0; i < vdev->nr_engines; i++) {
+		engine = vdev->engines[i];
+		if (!engine->ops->show)
+			continue;
+		engine->ops->show(engine, m);
+		any = true;
+	}
+	if (!any)
 		seq_puts(m, "none\n");
 	return 0;
 }
@@ -136,7 +135,7 @@ DEFINE_SHOW_ATTRIBUTE(engine);
 
 void vrnic_debugfs_init(struct vrnic_device *vdev)
 {
-	vdev->debugfs = debugfs_create_dir("vrnic0", NULL);
+	vdev->debugfs = debugfs_create_dir(vdev->name, NULL);
 	debugfs_create_file("misbehave", 0600, vdev->debugfs, vdev, &misbehave_fops);
 	debugfs_create_file("counters", 0400, vdev->debugfs, vdev, &counters_fops);
 	debugfs_create_file("regions", 0400, vdev->debugfs, vdev, &regions_fops);

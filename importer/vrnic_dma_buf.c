@@ -12,12 +12,20 @@
 #include <linux/module.h>
 
 #include "dma_buf.h"
+#include "vrnic_access.h"
+#include "vrnic_check.h"
+#include "vrnic_dma_buf.h"
+#include "vrnic_fence.h"
+#include "vrnic_misbehave.h"
 #include "vrnic_mr.h"
 #include "vrnic_trace.h"
 
 static uint vrnic_fence_timeout = 60;
 module_param_named(fence_timeout, vrnic_fence_timeout, uint, 0644);
 MODULE_PARM_DESC(fence_timeout, "Seconds until an exporter's fence counts as broken (default 60)");
+
+/* How long a queue that ends goes on to wait. */
+#define VRNIC_STOP_INTERVAL	((long)max(HZ / 50, 1))
 
 static enum dma_data_direction vrnic_mr_direction(struct vrnic_mr *mr)
 {
@@ -69,34 +77,72 @@ static void vrnic_set_revoked(struct vrnic_mr *mr)
 	up_write(&mr->access);
 }
 
+static void vrnic_invalidate_mappings(struct dma_buf_attachment *attach);
+
 /*
- * The exporter is about to move the buffer. Accesses are stopped here, after the
- * chunk that is under way, and the mapping is given back at once, the reservation
- * being held. Fenced work goes on under its fence: its mapping is only marked, and
- * given back by a worker.
+ * The exporter moves the buffer for another region of ours, which it is asked to map just
+ * now. Mapping this one ahead of its use would take the buffer away from there again.
  */
-static void vrnic_invalidate_mappings(struct dma_buf_attachment *attach)
+static bool vrnic_is_for_sibling(struct vrnic_mr *mr)
 {
-	struct vrnic_mr *mr = attach->importer_priv;
-	struct vrnic_device *vdev = mr->ctx->vdev;
-	bool locked = vrnic_check_locked(mr);
+	struct dma_buf_attachment *attach;
 
-	vrnic_count(mr, invalidations, 1);
-	trace_vrnic_invalidate(mr, 0);
+	if (!dma_resv_is_locked(mr->dmabuf->resv))
+		return false;
 
-	if (!mr->sgt || (locked && vrnic_misbehave_invalidate(mr)))
-		return;
+	list_for_each_entry(attach, &mr->dmabuf->attachments, node)
+		if (attach->importer_ops &&
+		    attach->importer_ops->invalidate_mappings == vrnic_invalidate_mappings &&
+		    ((struct vrnic_mr *)attach->importer_priv)->mapping)
+			return true;
+	return false;
+}
 
-	if (!vrnic_mr_is_fenced(mr))
-		vrnic_dma_buf_stop_access(mr);
-	if (vrnic_mr_is_fenced(mr) || !locked) {
-		mr->stale = true;
-		mod_delayed_work(vdev->unmap_wq, &mr->unmap_work, 0);
-	} else {
+/* Notified, and nothing may go on: unless the importer was asked to misbehave. */
+static bool vrnic_must_stop(struct vrnic_mr *mr, bool locked)
+{
+	return mr->sgt && !(locked && vrnic_misbehave_invalidate(mr));
+}
+
+static void vrnic_unmap_later(struct vrnic_mr *mr)
+{
+	mr->stale = true;
+	mod_delayed_work(mr->pd->vdev->unmap_wq, &mr->unmap_work, 0);
+}
+
+/*
+ * Accesses are stopped here, after the chunk that is under way, and the mapping is given
+ * back at once, the reservation being held.
+ */
+static bool vrnic_give_back(struct vrnic_mr *mr, bool locked)
+{
+	if (!vrnic_must_stop(mr, locked))
+		return false;
+
+	vrnic_dma_buf_stop_access(mr);
+	if (locked)
 		vrnic_dma_buf_unmap_locked(mr);
-	}
-	if (mr->attr.mode == VRNIC_MR_EAGER)
-		queue_work(vdev->wq, &mr->map_work);
+	else
+		vrnic_unmap_later(mr);
+	return true;
+}
+
+static void vrnic_invalidate_on_demand(struct vrnic_mr *mr, bool locked)
+{
+	vrnic_give_back(mr, locked);
+}
+
+static void vrnic_invalidate_eager(struct vrnic_mr *mr, bool locked)
+{
+	if (vrnic_give_back(mr, locked) && !vrnic_is_for_sibling(mr))
+		queue_work(mr->pd->vdev->wq, &mr->map_work);
+}
+
+/* Work goes on under its fence: the mapping is only marked, and given back by a worker. */
+static void vrnic_invalidate_fenced(struct vrnic_mr *mr, bool locked)
+{
+	if (vrnic_must_stop(mr, locked))
+		vrnic_unmap_later(mr);
 }
 
 /* Notifications go on until the attachment is gone, and must find no pin then. */
@@ -111,14 +157,8 @@ static void vrnic_unpin(struct vrnic_mr *mr)
  * A pinned buffer does not move: its notification is a revocation, and final. One
  * that comes before it is pinned is of the move that the pin itself makes.
  */
-static void vrnic_revoke_mappings(struct dma_buf_attachment *attach)
+static void vrnic_invalidate_pinned(struct vrnic_mr *mr, bool locked)
 {
-	struct vrnic_mr *mr = attach->importer_priv;
-
-	vrnic_check_locked(mr);
-	vrnic_count(mr, invalidations, 1);
-	trace_vrnic_invalidate(mr, 0);
-
 	if (!mr->pinned)
 		return;
 	vrnic_dma_buf_stop_access(mr);
@@ -127,44 +167,84 @@ static void vrnic_revoke_mappings(struct dma_buf_attachment *attach)
 	vrnic_unpin(mr);
 }
 
-#define VRNIC_ATTACH_OPS(name, p2p, fn)				\
-static const struct dma_buf_attach_ops name = {			\
-	.allow_peer2peer = p2p,					\
-	.invalidate_mappings = fn,				\
+/* The exporter is about to move the buffer, or takes it away. */
+static void vrnic_invalidate_mappings(struct dma_buf_attachment *attach)
+{
+	struct vrnic_mr *mr = attach->importer_priv;
+	bool locked = vrnic_check_locked(mr);
+
+	vrnic_count(mr, invalidations, 1);
+	trace_vrnic_invalidate(mr, 0);
+	mr->ops->invalidate(mr, locked);
 }
 
-VRNIC_ATTACH_OPS(vrnic_dynamic_p2p_ops, true, vrnic_invalidate_mappings);
-VRNIC_ATTACH_OPS(vrnic_dynamic_ops, false, vrnic_invalidate_mappings);
-VRNIC_ATTACH_OPS(vrnic_pinned_p2p_ops, true, vrnic_revoke_mappings);
-VRNIC_ATTACH_OPS(vrnic_pinned_ops, false, vrnic_revoke_mappings);
+static const struct dma_buf_attach_ops vrnic_attach_ops = {
+	.invalidate_mappings = vrnic_invalidate_mappings,
+};
+
+static const struct dma_buf_attach_ops vrnic_attach_p2p_ops = {
+	.allow_peer2peer = true,
+	.invalidate_mappings = vrnic_invalidate_mappings,
+};
 
 static struct dma_buf_attachment *vrnic_attach(struct vrnic_mr *mr)
 {
-	const struct dma_buf_attach_ops *ops;
-	bool p2p = mr->attr.peer2peer;
+	struct device *dev = mr->pd->vdev->dev;
 
-	if (mr->attr.mode == VRNIC_MR_STATIC)
-		return dma_buf_attach(mr->dmabuf, mr->ctx->vdev->dev);
-	if (mr->attr.mode == VRNIC_MR_PINNED)
-		ops = p2p ? &vrnic_pinned_p2p_ops : &vrnic_pinned_ops;
-	else
-		ops = p2p ? &vrnic_dynamic_p2p_ops : &vrnic_dynamic_ops;
-	return dma_buf_dynamic_attach(mr->dmabuf, mr->ctx->vdev->dev, ops, mr);
+	if (!mr->ops->invalidate)
+		return dma_buf_attach(mr->dmabuf, dev);
+	return dma_buf_dynamic_attach(mr->dmabuf, dev, mr->attr.peer2peer ?
+				      &vrnic_attach_p2p_ops : &vrnic_attach_ops, mr);
+}
+
+/*
+ * A fence that ended with an error says that the bytes did not arrive, and what is there
+ * is anybody's. A device that is gone ends the region; any other error fails the request,
+ * and is not passed on: what a fence's -EINTR or -ECANCELED means is not what ours do.
+ */
+static int vrnic_check_arrived(struct vrnic_mr *mr)
+{
+	struct dma_resv_iter cursor;
+	struct dma_fence *fence;
+	int error;
+
+	dma_resv_assert_held(mr->dmabuf->resv);
+
+	dma_resv_for_each_fence(&cursor, mr->dmabuf->resv, DMA_RESV_USAGE_KERNEL, fence) {
+		error = dma_fence_get_status(fence);
+		if (error < 0)
+			return error == -ENODEV ? -ENODEV : -EIO;
+	}
+	return 0;
+}
+
+/* A queue that ends does not wait for another's fences. */
+static long vrnic_wait_fences(struct vrnic_mr *mr, bool intr, const struct vrnic_access_set *set)
+{
+	long left = READ_ONCE(vrnic_fence_timeout) * HZ, slice, ret;
+
+	do {
+		if (set && vrnic_access_is_stopping(set))
+			return -ECANCELED;
+		slice = set ? min(left, VRNIC_STOP_INTERVAL) : left;
+		ret = dma_resv_wait_timeout(mr->dmabuf->resv, DMA_RESV_USAGE_KERNEL, intr, slice);
+		left -= slice;
+	} while (!ret && left);
+	return ret;
 }
 
 /* The bytes may still be on their way: not before they have arrived. */
-static int vrnic_wait_arrived(struct vrnic_mr *mr, bool intr)
+static int vrnic_wait_arrived(struct vrnic_mr *mr, bool intr, const struct vrnic_access_set *set)
 {
 	long ret;
 
-	if (vrnic_misbehaves(mr->ctx->vdev, VRNIC_IGNORE_KERNEL_FENCE))
+	if (vrnic_misbehaves(mr->pd->vdev, VRNIC_IGNORE_KERNEL_FENCE))
 		return 0;
-	ret = dma_resv_wait_timeout(mr->dmabuf->resv, DMA_RESV_USAGE_KERNEL, intr,
-				    READ_ONCE(vrnic_fence_timeout) * HZ);
+	ret = vrnic_wait_fences(mr, intr, set);
 	if (ret > 0)
-		return 0;
+		return vrnic_check_arrived(mr);
 	if (!ret)
-		vrnic_violation(mr, VRNIC_VIOLATION_FENCE);
+		vrnic_violation(mr, VRNIC_BREACH_FENCE);
 	return ret ? ret : -ETIMEDOUT;
 }
 
@@ -175,7 +255,7 @@ static bool vrnic_is_peer(struct vrnic_mr *mr)
 		return false;
 	if (!IS_ENABLED(CONFIG_DMABUF_DEBUG))
 		return true;
-	return !vrnic_bus_is_ram(vrnic_bus_to_phys(mr->ctx->vdev->dev,
+	return !vrnic_bus_is_ram(vrnic_bus_to_phys(mr->pd->vdev->dev,
 						   sg_dma_address(mr->sgt->sgl)));
 }
 
@@ -184,7 +264,7 @@ static int vrnic_install(struct vrnic_mr *mr)
 	struct vrnic_mapping map = {};
 	int ret;
 
-	ret = vrnic_mapping_set(&map, mr->ctx->vdev->dev, mr->sgt);
+	ret = vrnic_mapping_set(&map, mr->pd->vdev->dev, mr->sgt);
 	if (ret)
 		return ret;
 
@@ -200,11 +280,13 @@ static struct sg_table *vrnic_map_table(struct vrnic_mr *mr)
 {
 	struct dma_resv *resv = mr->dmabuf->resv;
 	struct sg_table *sgt;
-	bool unlocked = vrnic_misbehaves(mr->ctx->vdev, VRNIC_UNLOCKED_MAP);
+	bool unlocked = vrnic_misbehaves(mr->pd->vdev, VRNIC_UNLOCKED_MAP);
 
 	if (unlocked)
 		dma_resv_unlock(resv);
+	mr->mapping = true;
 	sgt = dma_buf_map_attachment(mr->attach, vrnic_mr_direction(mr));
+	mr->mapping = false;
 	if (unlocked)
 		dma_resv_lock(resv, NULL);
 	return sgt;
@@ -214,7 +296,7 @@ static struct sg_table *vrnic_map_table(struct vrnic_mr *mr)
  * The wait comes after the mapping, which may itself have started a move
  * (dma_buf_map_attachment()).
  */
-static int vrnic_map_locked(struct vrnic_mr *mr, bool intr)
+static int vrnic_map_locked(struct vrnic_mr *mr, bool intr, const struct vrnic_access_set *set)
 {
 	struct sg_table *sgt;
 	int ret;
@@ -230,7 +312,7 @@ static int vrnic_map_locked(struct vrnic_mr *mr, bool intr)
 
 	ret = vrnic_check_table(mr, sgt);
 	if (!ret)
-		ret = vrnic_wait_arrived(mr, intr);
+		ret = vrnic_wait_arrived(mr, intr, set);
 	if (!ret)
 		ret = vrnic_install(mr);
 	if (ret)
@@ -242,11 +324,13 @@ static int vrnic_map_locked(struct vrnic_mr *mr, bool intr)
  * vrnic_dma_buf_ensure_locked() - have a mapping that is good now
  * @mr: the region, its reservation held
  * @intr: a signal may end the wait
+ * @set: whose end may do so, or NULL
  *
- * Return: 0; -ENODEV when the region has ended; -ETIMEDOUT when the exporter's
- * fence does not signal; -ERESTARTSYS or -EINTR; or the exporter's error.
+ * Return: 0; -ENODEV when the region has ended; -ECANCELED for @set; -ETIMEDOUT when the exporter's
+ * fence does not signal; -EIO when it signalled that the bytes did not arrive;
+ * -ERESTARTSYS or -EINTR; or the exporter's error.
  */
-int vrnic_dma_buf_ensure_locked(struct vrnic_mr *mr, bool intr)
+int vrnic_dma_buf_ensure_locked(struct vrnic_mr *mr, bool intr, const struct vrnic_access_set *set)
 {
 	int ret;
 
@@ -257,12 +341,12 @@ int vrnic_dma_buf_ensure_locked(struct vrnic_mr *mr, bool intr)
 	if (mr->mapped && !mr->stale)
 		return 0;
 	/* Only these map again: the others had one mapping, and have lost it. */
-	if (!vrnic_mr_is_dynamic(mr))
+	if (!mr->ops->dynamic)
 		return -ENODEV;
 
 	vrnic_dma_buf_stop_access(mr);
 	vrnic_dma_buf_unmap_locked(mr);
-	ret = vrnic_map_locked(mr, intr);
+	ret = vrnic_map_locked(mr, intr, set);
 	if (ret == -ENODEV)
 		vrnic_set_revoked(mr);
 	return ret;
@@ -275,14 +359,14 @@ int vrnic_dma_buf_ensure_locked(struct vrnic_mr *mr, bool intr)
 static int vrnic_map_again_locked(struct vrnic_mr *mr)
 {
 	s64 notified = atomic64_read(&mr->stats.invalidations);
-	u32 place = vrnic_check_place_of(mr);
+	u32 place = vrnic_mapping_place(&mr->map);
 	int ret;
 
 	vrnic_dma_buf_stop_access(mr);
-	ret = vrnic_dma_buf_ensure_locked(mr, true);
+	ret = vrnic_dma_buf_ensure_locked(mr, true, NULL);
 	if (!ret && notified == atomic64_read(&mr->stats.invalidations) &&
-	    place != vrnic_check_place_of(mr))
-		vrnic_violation(mr, VRNIC_VIOLATION_MOVED);
+	    place != vrnic_mapping_place(&mr->map))
+		vrnic_violation(mr, VRNIC_BREACH_MOVED);
 	return ret;
 }
 
@@ -301,10 +385,10 @@ int vrnic_dma_buf_prefetch(struct vrnic_mr *mr)
 	ret = dma_resv_lock_interruptible(mr->dmabuf->resv, NULL);
 	if (ret)
 		return ret;
-	if (mr->sgt && mr->mapped && !mr->stale && vrnic_mr_is_dynamic(mr))
+	if (mr->sgt && mr->mapped && !mr->stale && mr->ops->dynamic)
 		ret = vrnic_map_again_locked(mr);
 	else
-		ret = vrnic_dma_buf_ensure_locked(mr, true);
+		ret = vrnic_dma_buf_ensure_locked(mr, true, NULL);
 	dma_resv_unlock(mr->dmabuf->resv);
 	return ret;
 }
@@ -319,7 +403,7 @@ void vrnic_dma_buf_prefetch_later(struct vrnic_mr *mr)
 {
 	down_read(&mr->access);
 	if (!mr->dead)
-		queue_work(mr->ctx->vdev->wq, &mr->map_work);
+		queue_work(mr->pd->vdev->wq, &mr->map_work);
 	up_read(&mr->access);
 }
 
@@ -328,7 +412,7 @@ static void vrnic_map_ahead(struct work_struct *work)
 	struct vrnic_mr *mr = container_of(work, struct vrnic_mr, map_work);
 
 	dma_resv_lock(mr->dmabuf->resv, NULL);
-	vrnic_dma_buf_ensure_locked(mr, false);
+	vrnic_dma_buf_ensure_locked(mr, false, NULL);
 	dma_resv_unlock(mr->dmabuf->resv);
 }
 
@@ -344,21 +428,40 @@ static void vrnic_unmap_stale(struct work_struct *work)
 	dma_resv_unlock(mr->dmabuf->resv);
 }
 
-static int vrnic_map_for_good(struct vrnic_mr *mr)
+static int vrnic_begin_pinned(struct vrnic_mr *mr)
 {
 	int ret;
 
 	ret = dma_resv_lock_interruptible(mr->dmabuf->resv, NULL);
 	if (ret)
 		return ret;
-	if (mr->attr.mode == VRNIC_MR_PINNED) {
-		ret = dma_buf_pin(mr->attach);
-		mr->pinned = !ret;
-	}
+	ret = dma_buf_pin(mr->attach);
+	mr->pinned = !ret;
 	if (!ret)
-		ret = vrnic_map_locked(mr, true);
+		ret = vrnic_map_locked(mr, true, NULL);
 	dma_resv_unlock(mr->dmabuf->resv);
 	return ret;
+}
+
+static int vrnic_begin_static(struct vrnic_mr *mr)
+{
+	int ret;
+
+	ret = dma_resv_lock_interruptible(mr->dmabuf->resv, NULL);
+	if (ret)
+		return ret;
+	ret = vrnic_map_locked(mr, true, NULL);
+	dma_resv_unlock(mr->dmabuf->resv);
+	return ret;
+}
+
+/*
+ * Its buffer can't move while it is mapped. Who registers it pays for all of its life,
+ * whoever maps it later on: a worker has nobody's limit.
+ */
+static bool vrnic_is_pinning(struct vrnic_mr *mr)
+{
+	return !mr->ops->dynamic || !compat_dma_buf_is_dynamic_kernel();
 }
 
 /**
@@ -367,7 +470,7 @@ static int vrnic_map_for_good(struct vrnic_mr *mr)
  *
  * Modes without notification are mapped here, the others at first use.
  *
- * Return: 0, or an error; vrnic_dma_buf_release() cleans up after either.
+ * Return: 0, or an error; the region's end cleans up after either.
  */
 int vrnic_dma_buf_import(struct vrnic_mr *mr)
 {
@@ -378,7 +481,7 @@ int vrnic_dma_buf_import(struct vrnic_mr *mr)
 	INIT_WORK(&mr->map_work, vrnic_map_ahead);
 	vrnic_misbehave_init(mr);
 
-	if (mr->attr.mode == VRNIC_MR_PINNED)
+	if (vrnic_is_pinning(mr))
 		ret = vrnic_mr_charge(mr, mr->dmabuf->size);
 	if (ret)
 		return ret;
@@ -388,11 +491,7 @@ int vrnic_dma_buf_import(struct vrnic_mr *mr)
 		return PTR_ERR(attach);
 	mr->attach = attach;
 
-	if (!vrnic_mr_is_dynamic(mr))
-		return vrnic_map_for_good(mr);
-	if (mr->attr.mode == VRNIC_MR_EAGER)
-		return vrnic_dma_buf_prefetch(mr);
-	return 0;
+	return mr->ops->begin ? mr->ops->begin(mr) : 0;
 }
 
 /*
@@ -401,7 +500,6 @@ int vrnic_dma_buf_import(struct vrnic_mr *mr)
  */
 static void vrnic_drop_fences(struct vrnic_mr *mr)
 {
-	u64 first = mr->ctx->fence_context;
 	struct dma_fence *fence, *stub;
 	struct dma_resv_iter cursor;
 
@@ -409,17 +507,13 @@ static void vrnic_drop_fences(struct vrnic_mr *mr)
 
 	stub = dma_fence_get_stub();
 	dma_resv_for_each_fence(&cursor, mr->dmabuf->resv, DMA_RESV_USAGE_BOOKKEEP, fence)
-		if (fence->context - first <= vrnic_max_queues && dma_fence_is_signaled(fence))
+		if (dma_fence_is_signaled(fence) && vrnic_fence_needs_module(fence))
 			dma_resv_replace_fences(mr->dmabuf->resv, fence->context, stub,
 						DMA_RESV_USAGE_BOOKKEEP);
 	dma_fence_put(stub);
 }
 
-/**
- * vrnic_dma_buf_release() - unmap, unpin, detach, put
- * @mr: the region, dead
- */
-void vrnic_dma_buf_release(struct vrnic_mr *mr)
+static void vrnic_dma_buf_release(struct vrnic_mr *mr)
 {
 	struct dma_resv *resv = mr->dmabuf->resv;
 
@@ -428,7 +522,7 @@ void vrnic_dma_buf_release(struct vrnic_mr *mr)
 		vrnic_dma_buf_stop_access(mr);
 		vrnic_dma_buf_unmap_locked(mr);
 		vrnic_unpin(mr);
-		if (vrnic_mr_is_fenced(mr))
+		if (mr->ops->fenced)
 			vrnic_drop_fences(mr);
 		dma_resv_unlock(resv);
 
@@ -440,3 +534,32 @@ void vrnic_dma_buf_release(struct vrnic_mr *mr)
 	}
 	dma_buf_put(mr->dmabuf);
 }
+
+const struct vrnic_mr_ops vrnic_dma_buf_ops[VRNIC_MODES] = {
+	[VRNIC_MODE_ON_DEMAND] = {
+		.dynamic = true,
+		.invalidate = vrnic_invalidate_on_demand,
+		.release = vrnic_dma_buf_release,
+	},
+	[VRNIC_MODE_EAGER] = {
+		.dynamic = true,
+		.begin = vrnic_dma_buf_prefetch,
+		.invalidate = vrnic_invalidate_eager,
+		.release = vrnic_dma_buf_release,
+	},
+	[VRNIC_MODE_FENCED] = {
+		.dynamic = true,
+		.fenced = true,
+		.invalidate = vrnic_invalidate_fenced,
+		.release = vrnic_dma_buf_release,
+	},
+	[VRNIC_MODE_PINNED] = {
+		.begin = vrnic_begin_pinned,
+		.invalidate = vrnic_invalidate_pinned,
+		.release = vrnic_dma_buf_release,
+	},
+	[VRNIC_MODE_STATIC] = {
+		.begin = vrnic_begin_static,
+		.release = vrnic_dma_buf_release,
+	},
+};

@@ -15,7 +15,6 @@
 #include <drm/drm_cache.h>
 
 #include "vrnic_engine.h"
-#include "vrnic_mr.h"
 
 /* Bytes of stack for what is not done in place. */
 #define VRNIC_BLOCK	512
@@ -26,56 +25,13 @@
  */
 static DEFINE_SPINLOCK(vrnic_io_atomic_lock);
 
-/**
- * vrnic_find_segment() - find the segment that holds a byte
- * @map: segments in order
- * @pos: the byte, within the buffer
- */
-struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, u64 pos)
-{
-	unsigned int low = 0, high = map->nr - 1, mid;
-
-	while (low < high) {
-		mid = (low + high + 1) / 2;
-		if (map->seg[mid].start <= pos)
-			low = mid;
-		else
-			high = mid - 1;
-	}
-	return &map->seg[low];
-}
-
-/**
- * vrnic_resolve() - find the bytes of a place, now
- * @vdev: the importer
- * @place: where the access begins
- * @done: bytes of it that are behind
- * @len: bytes that are ahead
- * @write: they are to be written
- * @out: out: where they are for the CPU
- * @fault: out: the address, should it be one that leads nowhere
- *
- * Return: number of bytes that follow each other at @out, 0 for a fault.
- */
-u64 vrnic_resolve(struct vrnic_device *vdev, const struct vrnic_place *place, u64 done,
-		  u64 len, bool write, struct iosys_map *out, struct vrnic_dma_fault *fault)
-{
-	struct vrnic_segment *seg = vrnic_find_segment(place->map, place->pos + done);
-	u64 within = place->pos + done - seg->start;
-
-	fault->addr = seg->addr + within;
-	fault->write = write;
-	return vrnic_bus_resolve(&place->map->view, vdev->dev, seg, within,
-				 min(len, seg->len - within), out);
-}
-
 static void vrnic_flush(const struct iosys_map *to)
 {
 	if (to->is_iomem)
 		wmb(); /* what was written to a BAR is there before anyone is told so */
 }
 
-static int vrnic_cpu_copy(struct vrnic_device *vdev, const struct vrnic_place *dst,
+static int vrnic_cpu_copy(struct vrnic_dma_engine *engine, const struct vrnic_place *dst,
 			  const struct vrnic_place *src, u64 len,
 			  struct vrnic_dma_fault *fault)
 {
@@ -83,10 +39,10 @@ static int vrnic_cpu_copy(struct vrnic_device *vdev, const struct vrnic_place *d
 	u64 done, n;
 
 	for (done = 0; done < len; done += n) {
-		n = vrnic_resolve(vdev, src, done, len - done, false, &from, fault);
+		n = vrnic_resolve(src, done, len - done, false, &from, fault);
 		if (!n)
 			return -EFAULT;
-		n = vrnic_resolve(vdev, dst, done, n, true, &to, fault);
+		n = vrnic_resolve(dst, done, n, true, &to, fault);
 		if (!n)
 			return -EFAULT;
 		if (from.is_iomem)
@@ -100,7 +56,7 @@ static int vrnic_cpu_copy(struct vrnic_device *vdev, const struct vrnic_place *d
 	return 0;
 }
 
-static int vrnic_cpu_fill(struct vrnic_device *vdev, const struct vrnic_place *dst,
+static int vrnic_cpu_fill(struct vrnic_dma_engine *engine, const struct vrnic_place *dst,
 			  u64 pattern, unsigned int phase, u64 len,
 			  struct vrnic_dma_fault *fault)
 {
@@ -112,7 +68,7 @@ static int vrnic_cpu_fill(struct vrnic_device *vdev, const struct vrnic_place *d
 		memcpy(block + i, &pattern, sizeof(u64));
 
 	for (done = 0; done < len; done += n) {
-		n = vrnic_resolve(vdev, dst, done, len - done, true, &to, fault);
+		n = vrnic_resolve(dst, done, len - done, true, &to, fault);
 		if (!n)
 			return -EFAULT;
 		for (i = 0; i < n; i += VRNIC_BLOCK)
@@ -123,7 +79,7 @@ static int vrnic_cpu_fill(struct vrnic_device *vdev, const struct vrnic_place *d
 	return 0;
 }
 
-static int vrnic_cpu_crc32c(struct vrnic_device *vdev, const struct vrnic_place *src, u64 len,
+static int vrnic_cpu_crc32c(struct vrnic_dma_engine *engine, const struct vrnic_place *src, u64 len,
 			    u32 *crc, struct vrnic_dma_fault *fault)
 {
 	u8 block[VRNIC_BLOCK];
@@ -131,7 +87,7 @@ static int vrnic_cpu_crc32c(struct vrnic_device *vdev, const struct vrnic_place 
 	u64 done, n;
 
 	for (done = 0; done < len; done += n) {
-		n = vrnic_resolve(vdev, src, done, len - done, false, &from, fault);
+		n = vrnic_resolve(src, done, len - done, false, &from, fault);
 		if (!n)
 			return -EFAULT;
 		if (!from.is_iomem) {
@@ -166,12 +122,12 @@ static u64 vrnic_io_compare_swap(u64 __iomem *io, u64 compare, u64 swap)
 	return old;
 }
 
-static int vrnic_cpu_fetch_add(struct vrnic_device *vdev, const struct vrnic_place *dst,
+static int vrnic_cpu_fetch_add(struct vrnic_dma_engine *engine, const struct vrnic_place *dst,
 			       u64 add, u64 *old, struct vrnic_dma_fault *fault)
 {
 	struct iosys_map to;
 
-	if (vrnic_resolve(vdev, dst, 0, sizeof(u64), true, &to, fault) < sizeof(u64))
+	if (vrnic_resolve(dst, 0, sizeof(u64), true, &to, fault) < sizeof(u64))
 		return -EFAULT;
 	*old = to.is_iomem ? vrnic_io_fetch_add(to.vaddr_iomem, add) :
 			     atomic64_fetch_add(add, (atomic64_t *)to.vaddr);
@@ -179,13 +135,13 @@ static int vrnic_cpu_fetch_add(struct vrnic_device *vdev, const struct vrnic_pla
 	return 0;
 }
 
-static int vrnic_cpu_compare_swap(struct vrnic_device *vdev, const struct vrnic_place *dst,
+static int vrnic_cpu_compare_swap(struct vrnic_dma_engine *engine, const struct vrnic_place *dst,
 				  u64 compare, u64 swap, u64 *old,
 				  struct vrnic_dma_fault *fault)
 {
 	struct iosys_map to;
 
-	if (vrnic_resolve(vdev, dst, 0, sizeof(u64), true, &to, fault) < sizeof(u64))
+	if (vrnic_resolve(dst, 0, sizeof(u64), true, &to, fault) < sizeof(u64))
 		return -EFAULT;
 	*old = to.is_iomem ? vrnic_io_compare_swap(to.vaddr_iomem, compare, swap) :
 			     atomic64_cmpxchg((atomic64_t *)to.vaddr, compare, swap);
@@ -193,10 +149,16 @@ static int vrnic_cpu_compare_swap(struct vrnic_device *vdev, const struct vrnic_
 	return 0;
 }
 
-const struct vrnic_engine_ops vrnic_engine_cpu = {
+static const struct vrnic_engine_ops vrnic_cpu_ops = {
+	.name = "cpu",
 	.copy = vrnic_cpu_copy,
 	.fill = vrnic_cpu_fill,
 	.crc32c = vrnic_cpu_crc32c,
 	.fetch_add = vrnic_cpu_fetch_add,
 	.compare_swap = vrnic_cpu_compare_swap,
+};
+
+/* Of all devices: it needs nothing for itself. */
+struct vrnic_dma_engine vrnic_engine_cpu = {
+	.ops = &vrnic_cpu_ops,
 };

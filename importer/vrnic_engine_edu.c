@@ -9,6 +9,7 @@
  * The registers are those of docs/specs/edu in QEMU's source.
  */
 
+#include <linux/cleanup.h>
 #include <linux/completion.h>
 #include <linux/cpumask.h>
 #include <linux/dma-mapping.h>
@@ -20,13 +21,13 @@
 #include <linux/pci.h>
 #include <linux/percpu.h>
 #include <linux/random.h>
+#include <linux/seq_file.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include "vrnic_bus.h"
 #include "vrnic_edu.h"
 #include "vrnic_engine.h"
-#include "vrnic_mr.h"
 
 #define EDU_IRQ_STATUS		0x24
 #define EDU_IRQ_ACK		0x64
@@ -58,6 +59,8 @@
  * struct vrnic_edu - the engine of one function
  */
 struct vrnic_edu {
+	/** @engine: The engine as others know it. */
+	struct vrnic_dma_engine engine;
 	/** @pdev: The function. */
 	struct pci_dev *pdev;
 	/** @regs: BAR 0. */
@@ -75,6 +78,11 @@ struct vrnic_edu {
 	/** @bounce_addr: DMA address of @bounce. */
 	dma_addr_t bounce_addr;
 };
+
+static struct vrnic_edu *to_vrnic_edu(struct vrnic_dma_engine *engine)
+{
+	return container_of(engine, struct vrnic_edu, engine);
+}
 
 static irqreturn_t vrnic_edu_irq(int irq, void *data)
 {
@@ -113,15 +121,15 @@ static int vrnic_edu_transfer(struct vrnic_edu *edu, dma_addr_t addr, u32 n, boo
 }
 
 /* By the CPU, to or from the memory that the engine does reach. */
-static int vrnic_edu_bounce(struct vrnic_device *vdev, const struct vrnic_place *place,
+static int vrnic_edu_bounce(struct vrnic_edu *edu, const struct vrnic_place *place,
 			    u64 done, u32 n, bool to_memory, struct vrnic_dma_fault *fault)
 {
-	u8 *bounce = vdev->edu->bounce;
+	u8 *bounce = edu->bounce;
 	struct iosys_map map;
 	u64 len;
 
 	for (; n; n -= len, done += len, bounce += len) {
-		len = vrnic_resolve(vdev, place, done, n, to_memory, &map, fault);
+		len = vrnic_resolve(place, done, n, to_memory, &map, fault);
 		if (!len)
 			return -EFAULT;
 		if (to_memory)
@@ -141,10 +149,9 @@ static dma_addr_t vrnic_edu_addr(const struct vrnic_place *place, u64 done, u32 
 	return seg->addr + within;
 }
 
-static int vrnic_edu_move(struct vrnic_device *vdev, const struct vrnic_place *place, u64 done,
+static int vrnic_edu_move(struct vrnic_edu *edu, const struct vrnic_place *place, u64 done,
 			  dma_addr_t addr, u32 n, bool to_memory, struct vrnic_dma_fault *fault)
 {
-	struct vrnic_edu *edu = vdev->edu;
 	int ret;
 
 	if (addr + n - 1 <= edu->mask)
@@ -152,16 +159,17 @@ static int vrnic_edu_move(struct vrnic_device *vdev, const struct vrnic_place *p
 
 	if (to_memory) {
 		ret = vrnic_edu_transfer(edu, edu->bounce_addr, n, true);
-		return ret ? ret : vrnic_edu_bounce(vdev, place, done, n, true, fault);
+		return ret ? ret : vrnic_edu_bounce(edu, place, done, n, true, fault);
 	}
-	ret = vrnic_edu_bounce(vdev, place, done, n, false, fault);
+	ret = vrnic_edu_bounce(edu, place, done, n, false, fault);
 	return ret ? ret : vrnic_edu_transfer(edu, edu->bounce_addr, n, false);
 }
 
-static int vrnic_edu_copy(struct vrnic_device *vdev, const struct vrnic_place *dst,
+static int vrnic_edu_copy(struct vrnic_dma_engine *engine, const struct vrnic_place *dst,
 			  const struct vrnic_place *src, u64 len,
 			  struct vrnic_dma_fault *fault)
 {
+	struct vrnic_edu *edu = to_vrnic_edu(engine);
 	dma_addr_t from, to;
 	u64 done;
 	int ret;
@@ -171,9 +179,9 @@ static int vrnic_edu_copy(struct vrnic_device *vdev, const struct vrnic_place *d
 		n = len - done;
 		from = vrnic_edu_addr(src, done, &n);
 		to = vrnic_edu_addr(dst, done, &n);
-		ret = vrnic_edu_move(vdev, src, done, from, n, false, fault);
+		ret = vrnic_edu_move(edu, src, done, from, n, false, fault);
 		if (!ret)
-			ret = vrnic_edu_move(vdev, dst, done, to, n, true, fault);
+			ret = vrnic_edu_move(edu, dst, done, to, n, true, fault);
 		if (ret)
 			return ret;
 	}
@@ -192,8 +200,12 @@ static bool vrnic_edu_reaches(struct vrnic_edu *edu, const u8 *bytes, dma_addr_t
 	return !ret && !memcmp(edu->bounce, bytes, EDU_PROBE_BYTES);
 }
 
-/* Of each CPU, as such memory is given out at boot, from the top downwards. */
+/*
+ * Of each CPU, as such memory is given out at boot, from the top downwards. For all
+ * functions: one at a time finds out what it reaches.
+ */
 static DEFINE_PER_CPU_ALIGNED(u8 [EDU_PROBE_BYTES], vrnic_edu_bytes);
+static DEFINE_MUTEX(vrnic_edu_bytes_lock);
 
 /* One that reads right beyond the usual mask was given all bits. */
 static void vrnic_edu_test(struct vrnic_edu *edu, u8 *bytes, size_t size)
@@ -243,6 +255,7 @@ static void vrnic_edu_probe_mask(struct vrnic_edu *edu)
 
 	edu->mask = EDU_NARROW_MASK;
 	if (!vrnic_bus_is_translated(&edu->pdev->dev)) {
+		guard(mutex)(&vrnic_edu_bytes_lock);
 		if (virt_addr_valid(bytes))
 			vrnic_edu_test(edu, bytes, EDU_PROBE_BYTES);
 		return;
@@ -258,9 +271,9 @@ static void vrnic_edu_probe_mask(struct vrnic_edu *edu)
 }
 
 /* Whoever asks for the hardware first finds out what it reaches. */
-static int vrnic_edu_open(struct vrnic_device *vdev)
+static int vrnic_edu_open(struct vrnic_dma_engine *engine)
 {
-	struct vrnic_edu *edu = vdev->edu;
+	struct vrnic_edu *edu = to_vrnic_edu(engine);
 	int ret;
 
 	ret = mutex_lock_interruptible(&edu->lock);
@@ -273,21 +286,29 @@ static int vrnic_edu_open(struct vrnic_device *vdev)
 	return ret;
 }
 
-static void vrnic_edu_get(struct vrnic_device *vdev)
+static void vrnic_edu_get(struct vrnic_dma_engine *engine)
 {
-	mutex_lock(&vdev->edu->lock);
+	mutex_lock(&to_vrnic_edu(engine)->lock);
 }
 
-static void vrnic_edu_put(struct vrnic_device *vdev)
+static void vrnic_edu_put(struct vrnic_dma_engine *engine)
 {
-	mutex_unlock(&vdev->edu->lock);
+	mutex_unlock(&to_vrnic_edu(engine)->lock);
 }
 
-const struct vrnic_engine_ops vrnic_engine_edu = {
+/* No mask when no queue has used the engine. */
+static void vrnic_edu_show(struct vrnic_dma_engine *engine, struct seq_file *m)
+{
+	seq_printf(m, "edu mask=%#llx\n", to_vrnic_edu(engine)->mask);
+}
+
+static const struct vrnic_engine_ops vrnic_edu_ops = {
+	.name = "edu",
 	.max_chunk = EDU_MAX_TRANSFER,
 	.open = vrnic_edu_open,
 	.get = vrnic_edu_get,
 	.put = vrnic_edu_put,
+	.show = vrnic_edu_show,
 	.copy = vrnic_edu_copy,
 };
 
@@ -307,6 +328,7 @@ struct vrnic_edu *vrnic_edu_create(struct pci_dev *pdev)
 	edu = devm_kzalloc(&pdev->dev, sizeof(*edu), GFP_KERNEL);
 	if (!edu)
 		return ERR_PTR(-ENOMEM);
+	edu->engine.ops = &vrnic_edu_ops;
 	edu->pdev = pdev;
 	init_completion(&edu->done);
 	ret = devm_mutex_init(&pdev->dev, &edu->lock);
@@ -336,14 +358,12 @@ struct vrnic_edu *vrnic_edu_create(struct pci_dev *pdev)
 }
 
 /**
- * vrnic_edu_mask() - tell the addresses that the engine reaches
+ * vrnic_edu_engine() - the engine as a device's queues use it
  * @edu: the engine
- *
- * Return: the mask, 0 when no queue has used the engine.
  */
-u64 vrnic_edu_mask(const struct vrnic_edu *edu)
+struct vrnic_dma_engine *vrnic_edu_engine(struct vrnic_edu *edu)
 {
-	return edu->mask;
+	return &edu->engine;
 }
 
 /**

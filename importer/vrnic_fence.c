@@ -7,7 +7,7 @@
 
 #include "dma_fence.h"
 #include "vrnic_fence.h"
-#include "vrnic_queue.h"
+#include "vrnic_wq.h"
 
 /**
  * struct vrnic_fence - a fence of a queue
@@ -36,7 +36,8 @@ static const struct dma_fence_ops vrnic_fence_ops = {
 
 /**
  * vrnic_fence_create() - make a fence
- * @wq: the queue whose work it covers; a queue's fences signal in order
+ * @wq: the queue whose work it covers, called by its worker only; a queue's fences signal
+ *	in order
  *
  * Whoever publishes it signals it before doing anything that may wait.
  *
@@ -44,14 +45,21 @@ static const struct dma_fence_ops vrnic_fence_ops = {
  */
 struct dma_fence *vrnic_fence_create(struct vrnic_wq *wq)
 {
-	struct vrnic_context *ctx = wq->ctx;
 	struct vrnic_fence *fence;
 
 	fence = kzalloc(sizeof(*fence), GFP_KERNEL);
 	if (!fence)
 		return NULL;
 	compat_dma_fence_init(&fence->base, &vrnic_fence_ops, &fence->lock,
-			      ctx->fence_context + wq->handle,
-			      atomic64_inc_return(&ctx->fence_seqno));
+			      wq->fence_context, ++wq->fence_seqno);
 	return &fence->base;
+}
+
+/**
+ * vrnic_fence_needs_module() - whether a fence would call into this module for ever
+ * @fence: any fence, which has signalled
+ */
+bool vrnic_fence_needs_module(const struct dma_fence *fence)
+{
+	return compat_dma_fence_needs_ops(fence, &vrnic_fence_ops);
 }

@@ -11,6 +11,8 @@
 #include <linux/dma-resv.h>
 #include <linux/iosys-map.h>
 
+#include "vrnic_dma_buf.h"
+#include "vrnic_misbehave.h"
 #include "vrnic_mr.h"
 #include "vrnic_trace.h"
 
@@ -22,7 +24,7 @@
 static void vrnic_write_late(struct work_struct *work)
 {
 	struct vrnic_mr *mr = container_of(work, struct vrnic_mr, late_work.work);
-	struct device *dev = mr->ctx->vdev->dev;
+	struct device *dev = mr->pd->vdev->dev;
 	struct vrnic_segment seg = { .addr = mr->late_addr, .len = sizeof(u64) };
 	struct vrnic_bus_view view = {};
 	struct iosys_map map;
@@ -76,7 +78,7 @@ void vrnic_misbehave_fini(struct vrnic_mr *mr)
  */
 bool vrnic_misbehave_invalidate(struct vrnic_mr *mr)
 {
-	struct vrnic_device *vdev = mr->ctx->vdev;
+	struct vrnic_device *vdev = mr->pd->vdev;
 
 	dma_resv_assert_held(mr->dmabuf->resv);
 

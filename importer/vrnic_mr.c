@@ -3,72 +3,32 @@
  * Memory regions and their keys.
  */
 
+#include <linux/cleanup.h>
 #include <linux/dma-buf.h>
+#include <linux/dma-resv.h>
 #include <linux/mm.h>
+#include <linux/overflow.h>
 #include <linux/random.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "vrnic_dma_buf.h"
 #include "vrnic_mr.h"
-#include "vrnic_trace.h"
+#include "vrnic_ns.h"
+#include "vrnic_umem.h"
 
-/* A key: index above, a random part below it, then eight zero bits. */
-#define VRNIC_KEY_INDEX_SHIFT	20
+/*
+ * The random part is for keys of regions that are gone; those of another domain are no use
+ * however they are got.
+ */
 #define VRNIC_KEY_RANDOM_SHIFT	8
-#define VRNIC_KEY_RANDOM_MASK	GENMASK(11, 0)
+#define VRNIC_KEY_RANDOM_MASK	GENMASK(7, 0)
+#define VRNIC_MAX_INDEX		GENMASK(15, 0)
 
 static u32 vrnic_make_key(u32 index)
 {
 	return index << VRNIC_KEY_INDEX_SHIFT |
 	       (get_random_u32() & VRNIC_KEY_RANDOM_MASK) << VRNIC_KEY_RANDOM_SHIFT;
-}
-
-/**
- * vrnic_mapping_clear() - forget the addresses
- * @map: the mapping
- */
-void vrnic_mapping_clear(struct vrnic_mapping *map)
-{
-	vrnic_bus_close(&map->view);
-	kvfree(map->seg);
-	map->seg = NULL;
-	map->nr = 0;
-}
-
-/**
- * vrnic_mapping_set() - take over the addresses of a table
- * @map: empty mapping to fill
- * @dev: the device that does the DMA
- * @sgt: the table; only its DMA side is looked at, it may have no pages
- *
- * Return: 0, or an error as of vrnic_bus_open().
- */
-int vrnic_mapping_set(struct vrnic_mapping *map, struct device *dev, struct sg_table *sgt)
-{
-	struct scatterlist *sg;
-	u64 start = 0;
-	unsigned int i;
-	int ret;
-
-	map->seg = kvmalloc_array(sgt->nents, sizeof(*map->seg), GFP_KERNEL);
-	if (!map->seg)
-		return -ENOMEM;
-
-	for_each_sgtable_dma_sg(sgt, sg, i) {
-		ret = vrnic_bus_open(&map->view, dev, sg_dma_address(sg));
-		if (ret) {
-			vrnic_mapping_clear(map);
-			return ret;
-		}
-		map->seg[i] = (struct vrnic_segment) {
-			.addr = sg_dma_address(sg),
-			.start = start,
-			.len = sg_dma_len(sg),
-		};
-		start += sg_dma_len(sg);
-	}
-	map->nr = sgt->nents;
-	return 0;
 }
 
 /**
@@ -109,6 +69,7 @@ void vrnic_mr_put(struct vrnic_mr *mr)
 {
 	kref_put(&mr->ref, vrnic_mr_idle);
 }
+EXPORT_SYMBOL_NS_GPL(vrnic_mr_put, VRNIC_NS);
 
 /*
  * Ends a region: no access starts any more, work that is under way finds it dead
@@ -123,17 +84,15 @@ static void vrnic_mr_end(struct vrnic_mr *mr)
 	vrnic_mr_put(mr);
 	wait_for_completion(&mr->idle);
 
-	if (mr->umem)
-		vrnic_umem_release(mr);
-	if (mr->dmabuf)
-		vrnic_dma_buf_release(mr);
+	mr->ops->release(mr);
 	vrnic_mr_uncharge(mr);
-	atomic_dec(&mr->ctx->vdev->mrs);
-	kfree(mr);
+	atomic_dec(&mr->pd->vdev->mrs);
+	kfree_rcu(mr, rcu);
 }
 
-static struct vrnic_mr *vrnic_mr_alloc(struct vrnic_context *ctx,
-				       const struct vrnic_mr_attr *attr)
+static struct vrnic_mr *vrnic_mr_alloc(struct vrnic_pd *pd,
+				       const struct vrnic_mr_attr *attr,
+				       const struct vrnic_mr_ops *ops)
 {
 	struct vrnic_mr *mr;
 
@@ -144,50 +103,99 @@ static struct vrnic_mr *vrnic_mr_alloc(struct vrnic_context *ctx,
 	kref_init(&mr->ref);
 	init_completion(&mr->idle);
 	init_rwsem(&mr->access);
-	mr->ctx = ctx;
+	mr->pd = pd;
 	mr->attr = *attr;
-	atomic_inc(&ctx->vdev->mrs);
+	mr->ops = ops;
+	atomic_inc(&pd->vdev->mrs);
 	return mr;
 }
 
-/* The last step of registration: from here on work can find the region. */
-static int vrnic_mr_publish(struct vrnic_mr *mr)
+static int vrnic_index_reserve(struct vrnic_device *vdev, u32 *index)
 {
-	struct vrnic_context *ctx = mr->ctx;
 	int ret;
 
-	mutex_lock(&ctx->lock);
-	ret = xa_alloc_cyclic(&ctx->mrs, &mr->handle, NULL, XA_LIMIT(1, vrnic_max_mrs),
-			      &ctx->next_mr, GFP_KERNEL_ACCOUNT);
-	if (ret >= 0) {
-		mr->lkey = vrnic_make_key(mr->handle);
-		do {
-			mr->rkey = vrnic_make_key(mr->handle);
-		} while (mr->rkey == mr->lkey);
-		kref_get(&mr->ref);
-		xa_store(&ctx->mrs, mr->handle, mr, GFP_KERNEL_ACCOUNT);
-	}
-	mutex_unlock(&ctx->lock);
+	ret = xa_alloc_cyclic(&vdev->regions, index, NULL, XA_LIMIT(1, VRNIC_MAX_INDEX),
+			      &vdev->next_region, GFP_KERNEL_ACCOUNT);
 	if (ret < 0)
 		return ret == -EBUSY ? -ENOSPC : ret;
 	return 0;
 }
 
 /**
- * vrnic_mr_reg_dma_buf() - register a region on a dma-buf
- * @ctx: the context
- * @dmabuf: the buffer; the region takes a reference of its own
- * @attr: what the region is to be, its range within the buffer
+ * vrnic_key_reserve() - a key that leads to no region, now and later
+ * @vdev: the device
+ * @key: out: the key, and all others of its index
  *
- * Return: the region, published, with a reference for the caller, or an error
- * pointer.
+ * Return: 0; -ENOSPC when the device has its limit, -ENOMEM.
  */
-struct vrnic_mr *vrnic_mr_reg_dma_buf(struct vrnic_context *ctx, struct dma_buf *dmabuf,
-				      const struct vrnic_mr_attr *attr)
+int vrnic_key_reserve(struct vrnic_device *vdev, u32 *key)
 {
-	struct vrnic_mr *mr = vrnic_mr_alloc(ctx, attr);
+	u32 index;
 	int ret;
 
+	ret = vrnic_index_reserve(vdev, &index);
+	if (!ret)
+		*key = vrnic_make_key(index);
+	return ret;
+}
+EXPORT_SYMBOL_NS_GPL(vrnic_key_reserve, VRNIC_NS);
+
+/**
+ * vrnic_key_release() - give a key back
+ * @vdev: the device
+ * @key: of vrnic_key_reserve()
+ */
+void vrnic_key_release(struct vrnic_device *vdev, u32 key)
+{
+	xa_erase(&vdev->regions, vrnic_key_index(key));
+}
+EXPORT_SYMBOL_NS_GPL(vrnic_key_release, VRNIC_NS);
+
+/* Its place and keys, which lead nowhere before vrnic_mr_publish(). */
+static int vrnic_mr_get_keys(struct vrnic_mr *mr)
+{
+	int ret;
+
+	ret = vrnic_index_reserve(mr->pd->vdev, &mr->index);
+	if (ret)
+		return ret;
+
+	mr->lkey = vrnic_make_key(mr->index);
+	do {
+		mr->rkey = vrnic_make_key(mr->index);
+	} while (mr->rkey == mr->lkey);
+	return 0;
+}
+
+/**
+ * vrnic_mr_publish() - let work find a region
+ * @mr: the region, of which the client has been told
+ */
+void vrnic_mr_publish(struct vrnic_mr *mr)
+{
+	xa_store(&mr->pd->vdev->regions, mr->index, mr, GFP_KERNEL_ACCOUNT);
+}
+EXPORT_SYMBOL_NS_GPL(vrnic_mr_publish, VRNIC_NS);
+
+static bool vrnic_mr_attr_is_valid(const struct vrnic_mr_attr *attr)
+{
+	return attr->length && attr->mode < VRNIC_MODES && !(attr->access & ~VRNIC_MAY_ALL) &&
+	       attr->length - 1 <= U64_MAX - attr->iova;
+}
+
+static struct vrnic_mr *vrnic_mr_reg_dma_buf_of(struct vrnic_pd *pd,
+						struct dma_buf *dmabuf,
+						const struct vrnic_mr_attr *attr)
+{
+	struct vrnic_mr *mr;
+	u64 end;
+	int ret;
+
+	if (check_add_overflow(attr->offset, attr->length, &end) || end > dmabuf->size)
+		return ERR_PTR(-EINVAL);
+	if (attr->access & VRNIC_MAY_WRITE && !(dmabuf->file->f_mode & FMODE_WRITE))
+		return ERR_PTR(-EACCES);
+	mr = vrnic_mr_alloc(pd, attr, &vrnic_dma_buf_ops[attr->mode]);
 	if (!mr)
 		return ERR_PTR(-ENOMEM);
 
@@ -196,7 +204,7 @@ struct vrnic_mr *vrnic_mr_reg_dma_buf(struct vrnic_context *ctx, struct dma_buf 
 	mr->inode = file_inode(dmabuf->file)->i_ino;
 	ret = vrnic_dma_buf_import(mr);
 	if (!ret)
-		ret = vrnic_mr_publish(mr);
+		ret = vrnic_mr_get_keys(mr);
 	if (ret) {
 		vrnic_mr_end(mr);
 		return ERR_PTR(ret);
@@ -205,125 +213,171 @@ struct vrnic_mr *vrnic_mr_reg_dma_buf(struct vrnic_context *ctx, struct dma_buf 
 }
 
 /**
- * vrnic_mr_reg_user() - register a region on the caller's memory
- * @ctx: the context
- * @addr: first byte
- * @attr: what the region is to be
+ * vrnic_mr_reg_dma_buf() - register a region on a dma-buf
+ * @pd: the domain
+ * @fd: the buffer, in the caller's files; the region takes a reference of its own
+ * @attr: what the region is to be, its range within the buffer
  *
- * Return: the region, published, with a reference for the caller, or an error
- * pointer.
+ * Return: the region, to be given to vrnic_mr_publish() or vrnic_mr_dereg(), or an
+ * error pointer: -EINVAL for a malformed @attr, a range beyond the buffer, or a file that
+ * is no dma-buf; -EBADF; -EACCES to write what was exported read only; -ENOSPC when the
+ * device has its limit; -ENOMEM, also for RLIMIT_MEMLOCK; or the exporter's.
  */
-struct vrnic_mr *vrnic_mr_reg_user(struct vrnic_context *ctx, u64 addr,
+struct vrnic_mr *vrnic_mr_reg_dma_buf(struct vrnic_pd *pd, int fd,
+				      const struct vrnic_mr_attr *attr)
+{
+	struct dma_buf *dmabuf;
+	struct vrnic_mr *mr;
+
+	if (!vrnic_mr_attr_is_valid(attr))
+		return ERR_PTR(-EINVAL);
+	dmabuf = dma_buf_get(fd);
+	if (IS_ERR(dmabuf))
+		return ERR_CAST(dmabuf);
+	mr = vrnic_mr_reg_dma_buf_of(pd, dmabuf, attr);
+	dma_buf_put(dmabuf);
+	return mr;
+}
+EXPORT_SYMBOL_NS_GPL(vrnic_mr_reg_dma_buf, VRNIC_NS);
+
+/**
+ * vrnic_mr_reg_user() - register a region on the caller's memory
+ * @pd: the domain
+ * @addr: first byte
+ * @attr: what the region is to be; without a mode, an offset, or peer2peer
+ *
+ * Return: the region, to be given to vrnic_mr_publish() or vrnic_mr_dereg(), or an
+ * error pointer: -EINVAL for a malformed @attr, -ENOSPC when the device has its limit, or as of
+ * vrnic_umem_pin().
+ */
+struct vrnic_mr *vrnic_mr_reg_user(struct vrnic_pd *pd, u64 addr,
 				   const struct vrnic_mr_attr *attr)
 {
-	struct vrnic_mr *mr = vrnic_mr_alloc(ctx, attr);
+	struct vrnic_mr *mr;
 	int ret;
 
+	if (!vrnic_mr_attr_is_valid(attr) || attr->mode || attr->offset)
+		return ERR_PTR(-EINVAL);
+	mr = vrnic_mr_alloc(pd, attr, &vrnic_umem_ops);
 	if (!mr)
 		return ERR_PTR(-ENOMEM);
 
 	ret = vrnic_umem_pin(mr, addr);
 	if (!ret)
-		ret = vrnic_mr_publish(mr);
+		ret = vrnic_mr_get_keys(mr);
 	if (ret) {
 		vrnic_mr_end(mr);
 		return ERR_PTR(ret);
 	}
 	return mr;
 }
+EXPORT_SYMBOL_NS_GPL(vrnic_mr_reg_user, VRNIC_NS);
+
+/* Notifications and workers of the region look at its domain under the reservation. */
+static void vrnic_mr_set(struct vrnic_mr *mr, struct vrnic_pd *pd, u32 access)
+{
+	if (mr->dmabuf)
+		dma_resv_lock(mr->dmabuf->resv, NULL);
+	down_write(&mr->access);
+	mr->pd = pd;
+	mr->attr.access = access;
+	up_write(&mr->access);
+	if (mr->dmabuf)
+		dma_resv_unlock(mr->dmabuf->resv);
+}
 
 /**
- * vrnic_mr_dereg() - end a region
- * @ctx: the context
- * @handle: the region
+ * vrnic_mr_change() - give a region to another domain, or other rights
+ * @mr: the region, published
+ * @pd: the domain from now on, of the same device
+ * @access: bits of &enum vrnic_right; none to write if it had none
  *
- * Return: 0 when nothing uses it any more, -ENOENT for an unknown handle.
+ * Returns when nothing uses it as it was. Its keys stay, and lead nowhere meanwhile.
  */
-int vrnic_mr_dereg(struct vrnic_context *ctx, u32 handle)
+void vrnic_mr_change(struct vrnic_mr *mr, struct vrnic_pd *pd, u32 access)
 {
-	struct vrnic_mr *mr;
+	/* Its index stays taken. */
+	xa_store(&mr->pd->vdev->regions, mr->index, NULL, GFP_KERNEL_ACCOUNT);
+	synchronize_rcu();
+	vrnic_mr_put(mr);
+	wait_for_completion(&mr->idle);
 
-	mutex_lock(&ctx->lock);
-	mr = xa_erase(&ctx->mrs, handle);
-	mutex_unlock(&ctx->lock);
-	if (!mr)
-		return -ENOENT;
+	vrnic_mr_set(mr, pd, access);
+	reinit_completion(&mr->idle);
+	kref_init(&mr->ref);
+	vrnic_mr_publish(mr);
+}
+EXPORT_SYMBOL_NS_GPL(vrnic_mr_change, VRNIC_NS);
+
+/**
+ * vrnic_mr_dereg() - end a region, published or not
+ * @mr: the region
+ *
+ * Returns when nothing uses it any more.
+ */
+void vrnic_mr_dereg(struct vrnic_mr *mr)
+{
+	xa_erase(&mr->pd->vdev->regions, mr->index);
 	vrnic_mr_end(mr);
-	return 0;
 }
-
-/**
- * vrnic_mr_dereg_all() - end all regions of a context
- * @ctx: the context, its queues ended before
- */
-void vrnic_mr_dereg_all(struct vrnic_context *ctx)
-{
-	struct vrnic_mr *mr;
-	unsigned long handle;
-
-	xa_for_each(&ctx->mrs, handle, mr)
-		vrnic_mr_dereg(ctx, handle);
-}
-
-/**
- * vrnic_mr_get() - find a region by its handle
- * @ctx: the context
- * @handle: the region
- *
- * Return: the region with a reference, or NULL.
- */
-struct vrnic_mr *vrnic_mr_get(struct vrnic_context *ctx, u32 handle)
-{
-	struct vrnic_mr *mr;
-
-	xa_lock(&ctx->mrs);
-	mr = xa_load(&ctx->mrs, handle);
-	if (mr)
-		kref_get(&mr->ref);
-	xa_unlock(&ctx->mrs);
-	return mr;
-}
+EXPORT_SYMBOL_NS_GPL(vrnic_mr_dereg, VRNIC_NS);
 
 /**
  * vrnic_mr_get_by_key() - find a region by one of its keys
- * @ctx: the context
+ * @pd: the domain of the queue that the key is used by, or by whose peer
  * @key: the key
  * @remote: it is used as a remote key
  *
  * Return: the region with a reference, or NULL for a key that is not valid here.
  */
-struct vrnic_mr *vrnic_mr_get_by_key(struct vrnic_context *ctx, u32 key, bool remote)
+struct vrnic_mr *vrnic_mr_get_by_key(struct vrnic_pd *pd, u32 key, bool remote)
 {
-	struct vrnic_mr *mr = vrnic_mr_get(ctx, key >> VRNIC_KEY_INDEX_SHIFT);
+	struct vrnic_mr *mr;
 
-	if (mr && key != (remote ? mr->rkey : mr->lkey)) {
-		vrnic_mr_put(mr);
+	guard(rcu)();
+	mr = xa_load(&pd->vdev->regions, vrnic_key_index(key));
+	if (!mr || mr->pd != pd || key != (remote ? mr->rkey : mr->lkey))
 		return NULL;
-	}
-	return mr;
+	return kref_get_unless_zero(&mr->ref) ? mr : NULL;
 }
+EXPORT_SYMBOL_NS_GPL(vrnic_mr_get_by_key, VRNIC_NS);
 
 /**
- * vrnic_mr_query() - tell a region's state and counters
+ * vrnic_mr_prefetch() - map now what would be mapped at first use
  * @mr: the region
- * @out: where to
+ * @write: it is going to be written
+ * @flush: return when it is mapped, with what came of it; otherwise it is only a hint
+ *
+ * Return: 0; -EACCES for a region that may not be written; with @flush also an error as of
+ * vrnic_dma_buf_prefetch().
  */
-void vrnic_mr_query(struct vrnic_mr *mr, struct vrnic_query_mr *out)
+int vrnic_mr_prefetch(struct vrnic_mr *mr, bool write, bool flush)
 {
-	out->mode = mr->attr.mode;
-	out->last_violation = READ_ONCE(mr->last_violation);
-	out->inode = mr->inode;
-	vrnic_stats_read(&mr->stats, &out->counters);
+	if (write && !vrnic_mr_is_writable(mr))
+		return -EACCES;
+	if (!mr->dmabuf)
+		return 0;
+	if (flush)
+		return vrnic_dma_buf_prefetch(mr);
+	vrnic_dma_buf_prefetch_later(mr);
+	return 0;
+}
+EXPORT_SYMBOL_NS_GPL(vrnic_mr_prefetch, VRNIC_NS);
 
+/**
+ * vrnic_mr_get_state() - tell what a region is at the moment
+ * @mr: the region
+ * @state: out: its state
+ */
+void vrnic_mr_get_state(struct vrnic_mr *mr, struct vrnic_mr_state *state)
+{
 	down_read(&mr->access);
-	out->segments = mr->mapped ? mr->map.nr : 0;
-	out->state = 0;
-	if (mr->mapped)
-		out->state |= VRNIC_MR_STATE_MAPPED;
-	if (mr->mapped && mr->peer)
-		out->state |= VRNIC_MR_STATE_PEER;
-	if (mr->revoked)
-		out->state |= VRNIC_MR_STATE_REVOKED;
+	*state = (struct vrnic_mr_state) {
+		.mapped = mr->mapped,
+		.peer = mr->mapped && mr->peer,
+		.revoked = mr->revoked,
+		.segments = mr->mapped ? mr->map.nr : 0,
+	};
 	up_read(&mr->access);
 }
 

@@ -4,43 +4,109 @@
 
 #include <linux/completion.h>
 #include <linux/kref.h>
+#include <linux/rcupdate.h>
 #include <linux/rwsem.h>
 #include <linux/workqueue.h>
 
-#include "vrnic_bus.h"
 #include "vrnic_core.h"
+#include "vrnic_mapping.h"
 
 struct dma_buf;
 struct dma_buf_attachment;
 struct sg_table;
 struct vrnic_umem;
 
+/** enum vrnic_right - what may be done with a region */
+enum vrnic_right {
+	/** @VRNIC_MAY_LOCAL_WRITE: It may be written as a local buffer. */
+	VRNIC_MAY_LOCAL_WRITE = BIT(0),
+	/** @VRNIC_MAY_REMOTE_WRITE: It may be the target of writes. */
+	VRNIC_MAY_REMOTE_WRITE = BIT(1),
+	/** @VRNIC_MAY_REMOTE_READ: It may be the source of reads. */
+	VRNIC_MAY_REMOTE_READ = BIT(2),
+	/** @VRNIC_MAY_REMOTE_ATOMIC: It may be the target of atomics. */
+	VRNIC_MAY_REMOTE_ATOMIC = BIT(3),
+	/** @VRNIC_MAY_BIND: Windows may be bound to it. */
+	VRNIC_MAY_BIND = BIT(4),
+};
+
+#define VRNIC_MAY_WRITE		(VRNIC_MAY_LOCAL_WRITE | VRNIC_MAY_REMOTE_WRITE |	\
+				 VRNIC_MAY_REMOTE_ATOMIC)
+#define VRNIC_MAY_ALL		(VRNIC_MAY_WRITE | VRNIC_MAY_REMOTE_READ | VRNIC_MAY_BIND)
+
+/** enum vrnic_mode - how a region on a dma-buf follows the buffer */
+enum vrnic_mode {
+	/** @VRNIC_MODE_ON_DEMAND: Mapped at first use, and again after a notification. */
+	VRNIC_MODE_ON_DEMAND,
+	/** @VRNIC_MODE_EAGER: Mapped again at once, by a worker. */
+	VRNIC_MODE_EAGER,
+	/** @VRNIC_MODE_FENCED: Work in flight goes on under a fence. */
+	VRNIC_MODE_FENCED,
+	/** @VRNIC_MODE_PINNED: Pinned while registered; ends when revoked. */
+	VRNIC_MODE_PINNED,
+	/** @VRNIC_MODE_STATIC: Without notifications; the kernel pins the buffer. */
+	VRNIC_MODE_STATIC,
+	/** @VRNIC_MODES: Number of values. */
+	VRNIC_MODES,
+};
+
+/** enum vrnic_breach - breaches of the dma-buf contract by exporters */
+enum vrnic_breach {
+	/** @VRNIC_BREACH_NONE: None so far. */
+	VRNIC_BREACH_NONE,
+	/** @VRNIC_BREACH_ALIGNMENT: A DMA address or length is not page aligned. */
+	VRNIC_BREACH_ALIGNMENT,
+	/** @VRNIC_BREACH_LENGTH: The table covers less than the buffer. */
+	VRNIC_BREACH_LENGTH,
+	/** @VRNIC_BREACH_PAGES: Peer memory came with struct pages. */
+	VRNIC_BREACH_PAGES,
+	/** @VRNIC_BREACH_LOCK: A callback came without the reservation held. */
+	VRNIC_BREACH_LOCK,
+	/** @VRNIC_BREACH_FENCE: A KERNEL fence did not signal in time. */
+	VRNIC_BREACH_FENCE,
+	/** @VRNIC_BREACH_MOVED: The addresses changed without a notification. */
+	VRNIC_BREACH_MOVED,
+	/** @VRNIC_BREACH_BOUNCED: The addresses lead to bounce buffers. */
+	VRNIC_BREACH_BOUNCED,
+};
+
+struct vrnic_mr;
+
 /**
- * struct vrnic_mapping - DMA addresses of a whole buffer, and what is behind them
+ * struct vrnic_mr_ops - how a region comes to its memory, and follows it
  */
-struct vrnic_mapping {
-	/** @nr: Entries in @seg. */
-	unsigned int nr;
-	/** @seg: In the buffer's order. */
-	struct vrnic_segment *seg;
-	/** @view: For the CPU engine. */
-	struct vrnic_bus_view view;
+struct vrnic_mr_ops {
+	/** @dynamic: Mapped at its use, and again after each notification. */
+	bool dynamic;
+	/** @fenced: A notification does not stop work in flight, whose fence covers it. */
+	bool fenced;
+	/** @begin: Optional: map, right after the attachment, what is to be mapped then. */
+	int (*begin)(struct vrnic_mr *mr);
+	/**
+	 * @invalidate: The exporter takes the mapping away, the reservation held if
+	 * @locked. NULL for an importer that is not told.
+	 */
+	void (*invalidate)(struct vrnic_mr *mr, bool locked);
+	/** @release: Give all back, also after a failure half-way; the region is dead. */
+	void (*release)(struct vrnic_mr *mr);
 };
 
 /**
  * struct vrnic_mr_attr - what a region is to be
  */
 struct vrnic_mr_attr {
-	/** @mode: One of &enum vrnic_mr_mode. */
+	/** @mode: One of &enum vrnic_mode. */
 	u32 mode;
-	/** @access: Bits of &enum vrnic_access. */
+	/** @access: Bits of &enum vrnic_right; 0 allows local reads only. */
 	u32 access;
 	/** @peer2peer: Import with allow_peer2peer. */
 	bool peer2peer;
-	/** @offset: First byte within the buffer. */
+	/** @offset: First byte within the buffer; 0 for user memory. */
 	u64 offset;
 	/** @length: Bytes. */
 	u64 length;
+	/** @iova: Address of the first byte in work requests. */
+	u64 iova;
 };
 
 /**
@@ -51,20 +117,28 @@ struct vrnic_mr_attr {
  * for reading, one only ever tries to get that of another region.
  */
 struct vrnic_mr {
-	/** @ref: One for the context, one for each piece of work that uses it. */
+	/** @ref: One for the client, one for each piece of work that uses it. */
 	struct kref ref;
 	/** @idle: Completed with the last reference; the region ends after that. */
 	struct completion idle;
-	/** @ctx: The context that it belongs to. */
-	struct vrnic_context *ctx;
-	/** @handle: Index in &vrnic_context.mrs. */
-	u32 handle;
+	/** @rcu: Keys are looked up under RCU. */
+	struct rcu_head rcu;
+	/** @pd: The domain that it belongs to. */
+	struct vrnic_pd *pd;
+	/** @index: In &vrnic_device.regions, and in its keys. */
+	u32 index;
 	/** @lkey: Local key. */
 	u32 lkey;
 	/** @rkey: Remote key. */
 	u32 rkey;
 	/** @attr: As registered. */
 	struct vrnic_mr_attr attr;
+	/** @windows: Further keys of the face that lead to it, which it outlives; the face's. */
+	u32 windows;
+	/** @closed: No further ones; the same. */
+	bool closed;
+	/** @ops: What its mode, or user memory, makes of it. */
+	const struct vrnic_mr_ops *ops;
 
 	/** @access: Read while memory is accessed, written while @map changes. */
 	struct rw_semaphore access;
@@ -85,6 +159,8 @@ struct vrnic_mr {
 	struct dma_buf_attachment *attach;
 	/** @sgt: The exporter's table; reservation. */
 	struct sg_table *sgt;
+	/** @mapping: The exporter is making @sgt; reservation. */
+	bool mapping;
 	/** @pinned: Holds a pin; reservation. */
 	bool pinned;
 	/** @stale: Notified, but not unmapped yet; reservation. */
@@ -110,8 +186,22 @@ struct vrnic_mr {
 
 	/** @stats: Counters of this region. */
 	struct vrnic_stats stats;
-	/** @last_violation: One of &enum vrnic_violation. */
+	/** @last_violation: One of &enum vrnic_breach. */
 	u32 last_violation;
+};
+
+/**
+ * struct vrnic_mr_state - what a region is at the moment
+ */
+struct vrnic_mr_state {
+	/** @mapped: Has a mapping. */
+	bool mapped;
+	/** @peer: Of peer memory: addresses without pages. */
+	bool peer;
+	/** @revoked: The exporter took the buffer away. */
+	bool revoked;
+	/** @segments: Of the mapping; 0 without one. */
+	u32 segments;
 };
 
 /* Both for the region and for the device. */
@@ -121,63 +211,35 @@ do {									\
 	s64 __n = (n);							\
 									\
 	atomic64_add(__n, &__mr->stats.what);				\
-	atomic64_add(__n, &__mr->ctx->vdev->stats.what);		\
+	atomic64_add(__n, &__mr->pd->vdev->stats.what);		\
 } while (0)
 
-struct vrnic_mr *vrnic_mr_reg_dma_buf(struct vrnic_context *ctx, struct dma_buf *dmabuf,
+/* A key: index above, a random part below it, then eight zero bits. */
+#define VRNIC_KEY_INDEX_SHIFT	16
+
+static inline u32 vrnic_key_index(u32 key)
+{
+	return key >> VRNIC_KEY_INDEX_SHIFT;
+}
+
+int vrnic_key_reserve(struct vrnic_device *vdev, u32 *key);
+void vrnic_key_release(struct vrnic_device *vdev, u32 key);
+struct vrnic_mr *vrnic_mr_reg_dma_buf(struct vrnic_pd *pd, int fd,
 				      const struct vrnic_mr_attr *attr);
-struct vrnic_mr *vrnic_mr_reg_user(struct vrnic_context *ctx, u64 addr,
+struct vrnic_mr *vrnic_mr_reg_user(struct vrnic_pd *pd, u64 addr,
 				   const struct vrnic_mr_attr *attr);
-int vrnic_mr_dereg(struct vrnic_context *ctx, u32 handle);
-void vrnic_mr_dereg_all(struct vrnic_context *ctx);
-struct vrnic_mr *vrnic_mr_get(struct vrnic_context *ctx, u32 handle);
-struct vrnic_mr *vrnic_mr_get_by_key(struct vrnic_context *ctx, u32 key, bool remote);
+void vrnic_mr_publish(struct vrnic_mr *mr);
+void vrnic_mr_change(struct vrnic_mr *mr, struct vrnic_pd *pd, u32 access);
+void vrnic_mr_dereg(struct vrnic_mr *mr);
+struct vrnic_mr *vrnic_mr_get_by_key(struct vrnic_pd *pd, u32 key, bool remote);
 void vrnic_mr_put(struct vrnic_mr *mr);
 int vrnic_mr_charge(struct vrnic_mr *mr, u64 bytes);
-void vrnic_mr_query(struct vrnic_mr *mr, struct vrnic_query_mr *out);
+int vrnic_mr_prefetch(struct vrnic_mr *mr, bool write, bool flush);
+void vrnic_mr_get_state(struct vrnic_mr *mr, struct vrnic_mr_state *state);
 
 static inline bool vrnic_mr_is_writable(const struct vrnic_mr *mr)
 {
-	return mr->attr.access & (VRNIC_ACCESS_LOCAL_WRITE | VRNIC_ACCESS_REMOTE_WRITE |
-				  VRNIC_ACCESS_REMOTE_ATOMIC);
+	return mr->attr.access & VRNIC_MAY_WRITE;
 }
-
-/* Has one mapping for all accesses to come, or another after each notification. */
-static inline bool vrnic_mr_is_dynamic(const struct vrnic_mr *mr)
-{
-	return mr->dmabuf && mr->attr.mode <= VRNIC_MR_FENCED;
-}
-
-static inline bool vrnic_mr_is_fenced(const struct vrnic_mr *mr)
-{
-	return mr->dmabuf && mr->attr.mode == VRNIC_MR_FENCED;
-}
-
-int vrnic_mapping_set(struct vrnic_mapping *map, struct device *dev, struct sg_table *sgt);
-void vrnic_mapping_clear(struct vrnic_mapping *map);
-
-/* vrnic_dma_buf.c */
-int vrnic_dma_buf_import(struct vrnic_mr *mr);
-void vrnic_dma_buf_release(struct vrnic_mr *mr);
-int vrnic_dma_buf_prefetch(struct vrnic_mr *mr);
-void vrnic_dma_buf_prefetch_later(struct vrnic_mr *mr);
-int vrnic_dma_buf_ensure_locked(struct vrnic_mr *mr, bool intr);
-void vrnic_dma_buf_stop_access(struct vrnic_mr *mr);
-void vrnic_dma_buf_unmap_locked(struct vrnic_mr *mr);
-
-/* vrnic_misbehave.c */
-void vrnic_misbehave_init(struct vrnic_mr *mr);
-void vrnic_misbehave_fini(struct vrnic_mr *mr);
-bool vrnic_misbehave_invalidate(struct vrnic_mr *mr);
-
-/* vrnic_umem.c */
-int vrnic_umem_pin(struct vrnic_mr *mr, u64 addr);
-void vrnic_umem_release(struct vrnic_mr *mr);
-
-/* vrnic_check.c */
-void vrnic_violation(struct vrnic_mr *mr, u32 what);
-int vrnic_check_table(struct vrnic_mr *mr, struct sg_table *sgt);
-bool vrnic_check_locked(struct vrnic_mr *mr);
-u32 vrnic_check_place_of(struct vrnic_mr *mr);
 
 #endif /* VRNIC_MR_H */

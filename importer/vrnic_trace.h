@@ -8,7 +8,9 @@
 #include <linux/dma-buf.h>
 #include <linux/tracepoint.h>
 
+#include "vrnic_cq.h"
 #include "vrnic_mr.h"
+#include "vrnic_wq.h"
 
 /*
  * Events of a region carry the inode number of its dma-buf, as the kernel's
@@ -20,17 +22,17 @@ DECLARE_EVENT_CLASS(vrnic_mr,
 	TP_STRUCT__entry(
 		__field(unsigned long, inode)
 		__string(exporter, mr->dmabuf ? mr->dmabuf->exp_name : "user")
-		__field(u32, handle)
+		__field(u32, index)
 		__field(u64, value)
 	),
 	TP_fast_assign(
 		__entry->inode = mr->inode;
 		__assign_str(exporter);
-		__entry->handle = mr->handle;
+		__entry->index = mr->index;
 		__entry->value = value;
 	),
 	TP_printk("ino=%lu exporter=%s region=%u value=%#llx", __entry->inode,
-		  __get_str(exporter), __entry->handle, __entry->value)
+		  __get_str(exporter), __entry->index, __entry->value)
 );
 
 /* value: DMA segments */
@@ -44,13 +46,13 @@ DEFINE_EVENT(vrnic_mr, vrnic_fault, TP_PROTO(struct vrnic_mr *mr, u64 value), TP
 /* value: the address */
 DEFINE_EVENT(vrnic_mr, vrnic_dma_fault, TP_PROTO(struct vrnic_mr *mr, u64 value),
 	     TP_ARGS(mr, value));
-/* value: one of enum vrnic_violation */
+/* value: one of enum vrnic_breach */
 DEFINE_EVENT(vrnic_mr, vrnic_violation, TP_PROTO(struct vrnic_mr *mr, u64 value),
 	     TP_ARGS(mr, value));
 
 TRACE_EVENT(vrnic_post,
-	TP_PROTO(u32 queue, const struct vrnic_wr *wr),
-	TP_ARGS(queue, wr),
+	TP_PROTO(u32 queue, const struct vrnic_work *work),
+	TP_ARGS(queue, work),
 	TP_STRUCT__entry(
 		__field(u32, queue)
 		__field(u64, wr_id)
@@ -59,16 +61,16 @@ TRACE_EVENT(vrnic_post,
 	),
 	TP_fast_assign(
 		__entry->queue = queue;
-		__entry->wr_id = wr->wr_id;
-		__entry->opcode = wr->opcode;
-		__entry->remote_addr = wr->remote_addr;
+		__entry->wr_id = work->id;
+		__entry->opcode = work->op;
+		__entry->remote_addr = work->remote_addr;
 	),
 	TP_printk("queue=%u wr_id=%#llx opcode=%u remote_addr=%#llx", __entry->queue,
 		  __entry->wr_id, __entry->opcode, __entry->remote_addr)
 );
 
 TRACE_EVENT(vrnic_complete,
-	TP_PROTO(u32 queue, const struct vrnic_wc *wc),
+	TP_PROTO(u32 queue, const struct vrnic_completion *wc),
 	TP_ARGS(queue, wc),
 	TP_STRUCT__entry(
 		__field(u32, queue)
@@ -79,8 +81,8 @@ TRACE_EVENT(vrnic_complete,
 	),
 	TP_fast_assign(
 		__entry->queue = queue;
-		__entry->wr_id = wc->wr_id;
-		__entry->opcode = wc->opcode;
+		__entry->wr_id = wc->id;
+		__entry->opcode = wc->op;
 		__entry->status = wc->status;
 		__entry->byte_len = wc->byte_len;
 	),

@@ -9,7 +9,9 @@
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 
+#include "dma_bounce.h"
 #include "vrnic_mr.h"
+#include "vrnic_umem.h"
 
 /**
  * struct vrnic_umem - pinned pages of a process
@@ -46,20 +48,39 @@ static int vrnic_umem_pin_pages(struct vrnic_umem *umem, u64 start, unsigned lon
 	return 0;
 }
 
+/*
+ * Pages of a process are mapped for as long as the region lives, and both sides use them
+ * without a call in between: there is no moment for a sync.
+ */
+static bool vrnic_umem_is_bounced(struct vrnic_mr *mr)
+{
+	struct vrnic_device *vdev = mr->pd->vdev;
+	struct vrnic_umem *umem = mr->umem;
+
+	if (vrnic_misbehaves(vdev, VRNIC_ACCEPT_BOUNCED))
+		return false;
+	return umem->dma_mapped ? compat_dma_table_is_bounced(vdev->dev, &umem->sgt) :
+				  compat_dma_table_would_bounce(vdev->dev, &umem->sgt);
+}
+
 static int vrnic_umem_map(struct vrnic_mr *mr, u64 size)
 {
 	struct vrnic_umem *umem = mr->umem;
-	struct device *dev = mr->ctx->vdev->dev;
+	struct device *dev = mr->pd->vdev->dev;
 	int ret;
 
 	ret = sg_alloc_table_from_pages(&umem->sgt, umem->pages, umem->nr, 0, size,
 					GFP_KERNEL);
 	if (ret)
 		return ret;
+	if (vrnic_umem_is_bounced(mr))
+		return -EOPNOTSUPP;
 	ret = dma_map_sgtable(dev, &umem->sgt, umem->dir, 0);
 	if (ret)
 		return ret;
 	umem->dma_mapped = true;
+	if (vrnic_umem_is_bounced(mr))
+		return -EOPNOTSUPP;
 	return vrnic_mapping_set(&mr->map, dev, &umem->sgt);
 }
 
@@ -69,7 +90,8 @@ static int vrnic_umem_map(struct vrnic_mr *mr, u64 size)
  * @addr: first byte, in the caller's address space
  *
  * Return: 0; -EINVAL for a range that overflows; -EFAULT for a bad one; -ENOMEM,
- * also for RLIMIT_MEMLOCK. vrnic_umem_release() cleans up after an error as well.
+ * also for RLIMIT_MEMLOCK; -EOPNOTSUPP for memory that the device does not reach itself.
+ * The region's end cleans up after an error as well.
  */
 int vrnic_umem_pin(struct vrnic_mr *mr, u64 addr)
 {
@@ -110,13 +132,12 @@ int vrnic_umem_pin(struct vrnic_mr *mr, u64 addr)
 	return 0;
 }
 
-/**
- * vrnic_umem_release() - unmap and unpin
- * @mr: the region, dead
- */
-void vrnic_umem_release(struct vrnic_mr *mr)
+static void vrnic_umem_release(struct vrnic_mr *mr)
 {
 	struct vrnic_umem *umem = mr->umem;
+
+	if (!umem)
+		return;
 
 	down_write(&mr->access);
 	mr->mapped = false;
@@ -124,9 +145,14 @@ void vrnic_umem_release(struct vrnic_mr *mr)
 
 	vrnic_mapping_clear(&mr->map);
 	if (umem->dma_mapped)
-		dma_unmap_sgtable(mr->ctx->vdev->dev, &umem->sgt, umem->dir, 0);
+		dma_unmap_sgtable(mr->pd->vdev->dev, &umem->sgt, umem->dir, 0);
 	sg_free_table(&umem->sgt);
 	unpin_user_pages_dirty_lock(umem->pages, umem->nr, umem->writable);
 	kvfree(umem->pages);
 	kfree(umem);
 }
+
+/* One mapping for all of its life; nobody takes it away. */
+const struct vrnic_mr_ops vrnic_umem_ops = {
+	.release = vrnic_umem_release,
+};

@@ -17,9 +17,17 @@ extern "C" {
  * - Members called @pad, and flag bits that are not named here, must be zero:
  *   anything else is -EINVAL.
  * - Ids and values are only ever added, never used again for another meaning.
- *   A structure that has to grow gets a new ioctl number.
+ * - New members of a call's argument are only ever added at its end; zero gives
+ *   the behaviour from before. The number and direction of an ioctl say which
+ *   call it is, its size how much the caller knows of: what an older caller
+ *   lacks is taken as zero, what a newer one has beyond must be zero (-E2BIG)
+ *   and is not written. -EINVAL for less than the members of the first version.
+ *   Structures in arrays do not grow.
  * - Handles, keys, queues and completions belong to the open file that made
  *   them: to any other file they are -ENOENT or an invalid key.
+ * - What a call would have taken or made stays, or is gone, when its answer can
+ *   not be written: -EFAULT leaves nothing that the caller does not know of. A
+ *   handle or key is of no use before the call that makes it has written it.
  * - Every ioctl can be restarted after a signal, and fails with -ENODEV once
  *   the device is gone.
  *
@@ -49,7 +57,10 @@ enum vrnic_mr_mode {
 	 * when the exporter says so and mapped again at the next use.
 	 */
 	VRNIC_MR_ON_DEMAND = 0,
-	/** @VRNIC_MR_EAGER: Like on demand, but mapped again at once by a worker. */
+	/**
+	 * @VRNIC_MR_EAGER: Like on demand, but mapped again at once by a worker,
+	 * unless the buffer was moved to be mapped for another region.
+	 */
 	VRNIC_MR_EAGER = 1,
 	/**
 	 * @VRNIC_MR_FENCED: Like on demand, but work in flight is not stopped:
@@ -58,7 +69,10 @@ enum vrnic_mr_mode {
 	VRNIC_MR_FENCED = 2,
 	/** @VRNIC_MR_PINNED: Pinned while registered; ends when revoked. */
 	VRNIC_MR_PINNED = 3,
-	/** @VRNIC_MR_STATIC: Without notifications, as older importers do. */
+	/**
+	 * @VRNIC_MR_STATIC: Without notifications, as older importers do; the
+	 * kernel pins the buffer while registered.
+	 */
 	VRNIC_MR_STATIC = 4,
 };
 
@@ -74,12 +88,20 @@ enum vrnic_mr_mode {
  * VRNIC_REG_MR_USER, on this process's memory at @addr (pinned for as long as
  * the region lives and counted against RLIMIT_MEMLOCK).
  *
+ * A region that keeps its dma-buf from moving counts as well, with all of the buffer,
+ * for as long as it lives, against the limit of the process that registers it:
+ * VRNIC_MR_PINNED and VRNIC_MR_STATIC, and without VRNIC_QUERY_DYNAMIC every mode.
+ * Each region counts for itself, as in RDMA.
+ *
  * Errors: -EINVAL for unknown bits, zero @length, a range that overflows or
  * goes beyond the buffer, or an @fd that is not a dma-buf; -EBADF for an @fd
  * that is not open; -EACCES for write access to a buffer that was exported
  * read only; -EFAULT for a bad @addr; -ENOSPC when the file has its limit of
- * regions; -ENOMEM for RLIMIT_MEMLOCK or no memory; -ENODEV when the exporter
- * has revoked the buffer.
+ * regions, or the device, which has 65535; -ENOMEM for RLIMIT_MEMLOCK or no memory;
+ * -ENODEV when the exporter has revoked the buffer; -EOPNOTSUPP when the device reaches
+ * the memory only by bounce buffers; -ETIMEDOUT for a fence that does not signal, -EIO
+ * for one that says that the buffer's bytes did not arrive (modes that map at first use:
+ * the last three then).
  */
 struct vrnic_reg_mr {
 	/** @flags: In: VRNIC_REG_MR_* */
@@ -130,7 +152,15 @@ enum vrnic_advice {
 /** VRNIC_ADVISE_FLUSH - return when it is done, with its result */
 #define VRNIC_ADVISE_FLUSH			(1 << 0)
 
-/** struct vrnic_advise_mr - argument of VRNIC_IOC_ADVISE_MR */
+/**
+ * struct vrnic_advise_mr - argument of VRNIC_IOC_ADVISE_MR
+ *
+ * Errors: -EINVAL for unknown values; -ENOENT for an unknown region; -EACCES for
+ * PREFETCH_WRITE of a region that may not be written. With VRNIC_ADVISE_FLUSH also
+ * what comes of it: -ENODEV when the region has ended; -EOPNOTSUPP when its memory
+ * would be bounced; -ETIMEDOUT for a fence that does not signal; -EIO for one that
+ * says that the buffer's bytes did not arrive; or the exporter's.
+ */
 struct vrnic_advise_mr {
 	/** @handle: In: region. */
 	__u32 handle;
@@ -209,6 +239,12 @@ enum vrnic_violation {
 	VRNIC_VIOLATION_FENCE = 5,
 	/** @VRNIC_VIOLATION_MOVED: The addresses changed without a notification. */
 	VRNIC_VIOLATION_MOVED = 6,
+	/**
+	 * @VRNIC_VIOLATION_BOUNCED: The addresses lead to bounce buffers, which nobody
+	 * keeps in step with the buffer. The mapping is not used: -EOPNOTSUPP, and work
+	 * completes with VRNIC_WC_GENERAL_ERR.
+	 */
+	VRNIC_VIOLATION_BOUNCED = 7,
 };
 
 /** enum vrnic_engine - what moves the bytes of a queue */
@@ -340,13 +376,20 @@ enum vrnic_status {
 	VRNIC_WC_LOC_LEN_ERR = 1,
 	/** @VRNIC_WC_LOC_PROT_ERR: Bad local key, range or access. */
 	VRNIC_WC_LOC_PROT_ERR = 2,
-	/** @VRNIC_WC_REM_ACCESS_ERR: Bad remote key, range or access, or revoked. */
+	/**
+	 * @VRNIC_WC_REM_ACCESS_ERR: Bad remote key, range or access, or revoked; a
+	 * device whose fence says that it is gone has revoked its buffers.
+	 */
 	VRNIC_WC_REM_ACCESS_ERR = 3,
 	/** @VRNIC_WC_FLUSHED: Not started: an earlier request of the queue failed. */
 	VRNIC_WC_FLUSHED = 4,
 	/** @VRNIC_WC_DMA_FAULT: The bus did not resolve an address. */
 	VRNIC_WC_DMA_FAULT = 5,
-	/** @VRNIC_WC_GENERAL_ERR: The mapping could not be made (no memory, say). */
+	/**
+	 * @VRNIC_WC_GENERAL_ERR: The mapping could not be made: no memory, say, or an
+	 * exporter that maps for one of two regions only at the other's cost. Or the
+	 * buffer's bytes did not arrive, as the fence of their exporter's copy says.
+	 */
 	VRNIC_WC_GENERAL_ERR = 6,
 };
 
@@ -369,7 +412,13 @@ struct vrnic_wc {
  *
  * Takes up to @count completions, in the order of the work requests. Waits
  * until there is at least one, or until @timeout_ns is over, which is no error:
- * @count is 0 then.
+ * @count is 0 then. Several readers of a queue take turns, and each completion
+ * goes to one of them.
+ *
+ * Errors: -EINVAL for a @count of zero or above VRNIC_MAX_BATCH; -ENOENT for an
+ * unknown queue; -EFAULT when @wcs, or the argument itself, can not be written.
+ * After an error no completion is gone: the next call has them all. @count may be
+ * smaller than the number that there are when a part of @wcs can not be written.
  */
 struct vrnic_poll {
 	/** @queue: In: queue. */
