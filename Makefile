@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 KDIR ?= /lib/modules/$(shell uname -r)/build
+# Of rdma-core's source, for the provider of libibverbs.
+RDMA_CORE ?= $(or $(MOVABLE_DMABUF_CACHE),$(HOME)/.cache/movable-dmabuf)/rdma-core
 
 help:
-	@echo 'make modules   build vvram.ko and vrnic.ko for the kernel of KDIR'
+	@echo 'make modules   build vvram.ko, vrnic.ko and vrnic_verbs.ko for the kernel of KDIR'
 	@echo 'make install   install them there (as root)'
+	@echo 'make provider  build the provider of libibverbs, with the headers in RDMA_CORE'
 	@echo 'make demo      watch a buffer move under an importer, in a VM'
 	@echo 'make check     build for all kernels, run all tests, in VMs'
 	@echo 'make lint      static checks'
@@ -19,6 +22,12 @@ modules clean:
 
 install: modules
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
+
+provider:
+	$(MAKE) -C provider RDMA_CORE=$(RDMA_CORE)
+
+install-provider:
+	$(MAKE) -C provider RDMA_CORE=$(RDMA_CORE) install
 
 demo:
 	tools/demo/run
@@ -44,4 +53,4 @@ bench-compare:
 vm-shell:
 	tools/vm shell
 
-.PHONY: help modules clean install demo check lint debug-check soak bench bench-compare vm-shell
+.PHONY: help modules clean install provider install-provider demo check lint debug-check soak bench bench-compare vm-shell
