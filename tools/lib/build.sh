@@ -24,13 +24,15 @@ in_root() {
 	' in_root "$root" "$dir" "$cache/debug" "$@"
 }
 
-# Copies what the modules are made of; objects of the last build stay beside it.
+# Copies what the modules are made of; objects of the last build stay beside it, sources
+# that are no more do not.
 stage_sources() {
 	local dir=$1
 
 	need rsync rsync
 	mkdir -p "$dir"
-	rsync -a --checksum --include='*.[ch]' --include='Kbuild*' --include='*/' --exclude='*' \
+	rsync -a --checksum --delete --exclude='*.mod.c' --include='*.[ch]' --include='Kbuild*' \
+		--include='*/' --exclude='*' \
 		"$repo/exporter" "$repo/importer" "$repo/compat" "$repo/uapi" "$repo/Kbuild" "$dir/"
 	mkdir -p "$dir/igt-tests" "$dir/tools/debug-kernel" "$dir/tools/bench"
 	rsync -a --checksum "$repo/igt-tests/modules" "$dir/igt-tests/"
@@ -55,14 +57,19 @@ build_modules() {
 	fi
 }
 
-# build_user: the tests, the demo, churn, fuzzer and benchmark
+# build_user: the provider, the tests, the demo, churn, fuzzer, benchmark and what programs preload
 build_user() {
 	local dir=$cache/build/user
 
 	need rsync rsync
 	mkdir -p "$dir"
-	rsync -a --checksum --delete --exclude=/out "$repo/igt-tests" "$repo/uapi" "$repo/tools" "$dir/"
+	rsync -a --checksum --delete --exclude=/out "$repo/igt-tests" "$repo/uapi" "$repo/provider" "$repo/tools" "$dir/"
 	[ -n "${IGT_SRC:-}" ] && rsync -a --delete "$IGT_SRC/" "$dir/igt-src/"
+	build_rdma_headers
+	rsync -a --checksum "$rdma_dir/include" "$dir/rdma-core/"
+	mkdir -p "$dir/out"
+	in_root "$dir" make -s -C /mnt/provider OUT=/mnt/out RDMA_CORE=/mnt/rdma-core >&2 ||
+		die "the provider does not build"
 	in_root "$dir" make -s -C /mnt/igt-tests OUT=/mnt/out ${IGT_SRC:+IGT_SRC=/mnt/igt-src} >&2 ||
 		die "the tests do not build"
 	in_root "$dir" make -s -C /mnt/tools/demo OUT=/mnt/out >&2 ||
@@ -71,4 +78,6 @@ build_user() {
 		die "churn and fuzzer do not build"
 	in_root "$dir" make -s -C /mnt/tools/bench OUT=/mnt/out >&2 ||
 		die "the benchmark does not build"
+	in_root "$dir" make -s -C /mnt/tools/movable OUT=/mnt/out >&2 ||
+		die "what tools/movable-run preloads does not build"
 }

@@ -11,6 +11,12 @@ die() {
 	exit 1
 }
 
+# What was asked for is not there: nothing was begun.
+misuse() {
+	echo "${0##*/}: $*" >&2
+	exit 2
+}
+
 say() {
 	echo "== $*" >&2
 }

@@ -5,7 +5,7 @@
 
 # Parts that run in the kernel, and parts that do not.
 lint_modules=(exporter importer compat igt-tests/modules tools/p2p-distance tools/debug-kernel tools/bench/module)
-lint_user=(igt-tests/*.c igt-tests/lib igt-tests/igt tools/demo tools/stress tools/bench/*.c)
+lint_user=(igt-tests/*.c igt-tests/lib igt-tests/igt provider tools/demo tools/stress tools/movable tools/bench/*.c)
 
 lint_prepare() {
 	"$here/vm" build && "$here/vm" modules
@@ -13,9 +13,9 @@ lint_prepare() {
 
 lint_scripts() {
 	need shellcheck shellcheck
-	shellcheck -x -P "$here" "$here"/{vm,check,debug-check,lint,soak,lib/analyze} \
+	shellcheck -x -P "$here" "$here"/{vm,check,debug-check,lint,soak,movable-run,lib/analyze,lib/collect,lib/selftest} \
 		"$here/p2p-distance/p2p-distance" "$here"/lib/*.sh \
-		"$here"/guest/* "$repo/.ci/run" &&
+		"$here"/guest/{igt,init,programs,run,seeded} "$repo/.ci/run" &&
 		shellcheck -x -P "$here/demo" "$here/demo/run" "$here/bench/run" "$here/bench/guest"
 }
 
@@ -69,7 +69,8 @@ lint_checkpatch_user() {
 
 	mapfile -t list < <(files "${lint_user[@]}")
 	checkpatch "PREFER_KERNEL_TYPES,PREFER_DEFINED_ATTRIBUTE_MACRO,VOLATILE,CAMELCASE,BIT_MACRO,\
-MACRO_ARG_REUSE,COMPLEX_MACRO,EMBEDDED_FUNCTION_NAME,NAKED_SSCANF,FUNCTION_ARGUMENTS" 110 "${list[@]}"
+MACRO_ARG_REUSE,COMPLEX_MACRO,EMBEDDED_FUNCTION_NAME,NAKED_SSCANF,FUNCTION_ARGUMENTS,\
+USE_NEGATIVE_ERRNO,PREFER_FALLTHROUGH" 110 "${list[@]}"
 }
 
 # analyze TOOL: sparse or clang

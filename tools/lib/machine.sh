@@ -4,6 +4,12 @@
 # Machines for the guest: which PCI topology, and what the kernel grants on it.
 # docs/topologies.md tells why.
 
+machines=(soft p2p p2p-virtio-iommu p2p-switch no-p2p)
+
+known_machine() {
+	[[ " ${machines[*]} " == *" $1 "* ]] || misuse "no machine '$1'; there are: ${machines[*]}"
+}
+
 vram_function() {
 	echo -object "memory-backend-memfd,id=vram,size=$1,share=on" \
 		-device "ivshmem-plain,memdev=vram,id=vram0,bus=$2"
@@ -41,9 +47,6 @@ machine_devices() {
 		;;
 	no-p2p)
 		echo -cpu max "$(root_ports)" "$(vram_function "$2" port1)" "$(edu_function port2)"
-		;;
-	*)
-		die "no machine '$1'; there are: soft p2p p2p-virtio-iommu p2p-switch no-p2p"
 		;;
 	esac
 }

@@ -7,7 +7,11 @@ guest_packages=(gcc make libc6-dev libdrm-dev libdrm-tests pciutils busybox-stat
 	strace iproute2 procps rdma-core jq
 	flex bison bc libelf-dev libssl-dev xz-utils
 	lz4 sparse cppcheck clang
-	perftest gnuplot-nox python3-minimal)
+	perftest gnuplot-nox python3-minimal
+	libibverbs-dev librdmacm-dev ibverbs-utils rdmacm-utils python3-pyverbs
+	ucx-utils libfabric-bin openmpi-bin python3-mpi4py)
+# What UCX takes to AMD's GPUs, 210 MB: its modules for that load it at the start of any program.
+guest_leaves_out=('/usr/lib/*/libLLVM-17.so*' '/usr/lib/*/libamd*.so*')
 igt_packages=(igt-gpu-tools igt-gpu-tools-tests)
 
 # The mirror that this machine's apt uses, security left out.
@@ -36,6 +40,8 @@ apt_guest_update() {
 	for suite in trixie trixie-updates trixie-backports sid; do
 		echo "deb $mirror $suite main"
 	done >"$dir/sources.list"
+	# Of the release that the guest's libibverbs is of.
+	echo "deb-src $mirror trixie main" >>"$dir/sources.list"
 	apt_guest apt-get update -q >"$dir/update.log" 2>&1 || {
 		cat "$dir/update.log" >&2
 		die "the mirror $mirror does not have all suites of the guest"
@@ -54,16 +60,21 @@ kernel_of_suite() {
 		}'
 }
 
-newest_of_series() {
-	apt_guest apt-cache pkgnames "linux-headers-$1." | sed -n 's/^linux-headers-//p' |
-		grep -E '^[0-9.]+\+deb13-amd64$' | sort -V | tail -n 1
+# Releases of trixie and of its backports, oldest series first, the newest of each from
+# 6.12 on, which is the oldest that the modules build for.
+newest_of_each_series() {
+	apt_guest apt-cache pkgnames linux-headers- |
+		sed -nE 's/^linux-headers-(([0-9]+\.[0-9]+)\.[0-9]+\+deb13-amd64)$/\2 \1/p' |
+		sort -k1,1V -k2,2V | awk '{ last[$1] = $2; if (!n[$1]++) order[++m] = $1 }
+			END { for (i = 1; i <= m; i++) { split(order[i], v, ".")
+				if (v[1] > 6 || (v[1] == 6 && v[2] >= 12)) print order[i], last[order[i]] } }'
 }
 
-# Prints "NAME RELEASE" for each kernel that the guest gets.
+# Prints "NAME RELEASE" for each kernel that the guest gets: by its series, and default
+# for the one that Debian's backports take.
 resolve_kernels() {
 	echo "default $(kernel_of_suite backports)"
-	echo "6.12 $(newest_of_series 6.12)"
-	echo "7.3 $(newest_of_series 7.3)"
+	newest_of_each_series
 }
 
 # Packages that hold a kernel's image and modules: since 7.x two, before one. A kernel
@@ -116,6 +127,7 @@ make_root() {
 	rm -rf --one-file-system "$root"
 	# shellcheck disable=SC2016 # mmdebstrap's own shell expands $1
 	mmdebstrap --variant=apt --aptopt="$conf" --aptopt='APT::Install-Recommends "false"' \
+		"${guest_leaves_out[@]/#/--dpkgopt=path-exclude=}" \
 		--setup-hook='mkdir -p "$1/etc/apt/preferences.d"' \
 		--setup-hook="copy-in $pins /etc/apt/preferences.d" \
 		--include="$(IFS=,; echo "${guest_packages[*]}"),$headers${extra:+,$extra}" \
@@ -139,7 +151,7 @@ build_root() {
 	need depmod kmod
 	apt_guest_update
 	kernels=$(resolve_kernels)
-	headers=$(awk '{ printf "%slinux-headers-%s", (NR > 1 ? "," : ""), $2 }' <<<"$kernels")
+	headers=$(awk '!seen[$2]++ { printf "%slinux-headers-%s", (NR > 1 ? "," : ""), $2 }' <<<"$kernels")
 	key=$(echo "$kernels ${guest_packages[*]} ${igt_packages[*]}" |
 		cat - "$repo/tools/lib/root.sh" | sha256sum | cut -c1-16)
 	root=$cache/root
@@ -151,9 +163,9 @@ build_root() {
 		tail -n 30 "$cache/root.log" >&2
 		die "mmdebstrap failed, see $cache/root.log"
 	}
-	while read -r _ release; do
+	while read -r release; do
 		unpack_kernel "$root" "$release"
-	done <<<"$kernels"
+	done < <(awk '{ print $2 }' <<<"$kernels" | sort -u)
 	echo "$kernels" >"$cache/kernels"
 	echo "$key" >"$cache/root.key"
 }
@@ -165,6 +177,20 @@ kernel_release() {
 	release=$(awk -v n="$1" '$1 == n { print $2; exit }' "$cache/kernels")
 	[ -n "$release" ] ||
 		release=$(awk -v n="$1" 'index($2, n) == 1 { print $2; exit }' "$cache/kernels")
-	[ -n "$release" ] || die "no kernel '$1'; there are: $(awk '{ print $1 }' "$cache/kernels" | xargs)"
+	[ -n "$release" ] || misuse "no kernel '$1'; there are: $(kernel_names)"
 	echo "$release"
+}
+
+# What --kernel takes, in words, as far as the guest root has been made.
+kernel_names() {
+	if [ -s "$cache/kernels" ]; then
+		awk '$1 != "debug" { printf "%s%s (%s)", sep, $1, $2; sep = ", " }' "$cache/kernels"
+	else
+		echo "what Debian has: default, and by series"
+	fi
+}
+
+# The series that there are, oldest first: no release is in it twice.
+kernel_series() {
+	awk '$1 !~ /^(default|debug)$/ { print $1 }' "$cache/kernels"
 }
