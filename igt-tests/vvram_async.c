@@ -12,6 +12,12 @@
  * Description: A move starts after what it was told to wait for.
  * SUBTEST: several-in-fences
  * Description: It starts after all of them, and after the buffer's own last move.
+ * SUBTEST: already-there%s
+ * Description: Of a buffer that need not move, out still means after in.
+ * SUBTEST: already-there-moving
+ * Description: The same for one that is on its way there: after in, and after its bytes.
+ * SUBTEST: already-there-waits
+ * Description: A call that waits returns after the fence that it was given.
  * SUBTEST: pointer-waits
  * Description: A CPU access of a buffer on its way waits for its bytes.
  * SUBTEST: importer-waits
@@ -28,6 +34,7 @@
 
 #include <linux/dma-buf.h>
 #include <poll.h>
+#include <signal.h>
 #include <time.h>
 
 #include "movable.h"
@@ -86,17 +93,11 @@ static int __move_async(uint32_t handle, uint32_t placement, struct drm_vvram_sy
 	return do_call(fd, DRM_IOCTL_VVRAM_GEM_MOVE, &arg);
 }
 
-static void set_delay(int ms)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%d", ms);
-	chaos_write(fd, "delay_ms", text);
-}
-
 static void test_out(bool timeline)
 {
 	const uint64_t size = MIB(1), point = timeline ? 7 : 0;
+	/* A machine with much else to do may well take a while to come back. */
+	const int delay = 5 * DELAY_MS;
 	uint32_t handle = vvram_create(fd, size, VRAM);
 	void *p = vvram_mmap(fd, handle, size);
 	struct drm_vvram_sync out = {
@@ -106,16 +107,16 @@ static void test_out(bool timeline)
 	uint64_t start;
 
 	pattern_fill(p, size, 1);
-	set_delay(DELAY_MS);
+	chaos_delay(fd, delay);
 	start = now_ms();
 	igt_assert_eq(__move_async(handle, SYSTEM, &out, 1), 0);
-	igt_assert_lt(now_ms() - start, DELAY_MS / 2);
+	igt_assert_lt(now_ms() - start, delay / 2);
 	igt_assert(vvram_info(fd, handle).flags & DRM_VVRAM_INFO_BUSY);
 	igt_assert_eq(wait_point(out.handle, point, 0), -ETIME);
 	igt_assert_eq(wait_point(out.handle, point, 10000), 0);
-	igt_assert_lte(DELAY_MS, now_ms() - start);
+	igt_assert_lte(delay, now_ms() - start);
 	igt_assert_eq(vvram_info(fd, handle).flags & DRM_VVRAM_INFO_BUSY, 0);
-	set_delay(0);
+	chaos_delay(fd, 0);
 	pattern_check(p, size, 1);
 
 	/* Already there: signals at once. */
@@ -140,7 +141,7 @@ static void test_in_fence(void)
 	igt_assert_eq(__move_async(b, SYSTEM, &empty, 1), -EINVAL);
 	igt_assert_eq(vvram_info(fd, b).placement, VRAM);
 
-	set_delay(DELAY_MS);
+	chaos_delay(fd, DELAY_MS);
 	start = now_ms();
 	igt_assert_eq(__move_async(a, SYSTEM, &first, 1), 0);
 	igt_assert_eq(__move_async(b, SYSTEM, both, 2), 0);
@@ -148,7 +149,7 @@ static void test_in_fence(void)
 	igt_assert_eq(wait_point(first.handle, 0, 0), 0);
 	/* One after the other, not side by side. */
 	igt_assert_lte(2 * DELAY_MS, now_ms() - start);
-	set_delay(0);
+	chaos_delay(fd, 0);
 
 	free_syncobj(first.handle);
 	free_syncobj(both[1].handle);
@@ -175,7 +176,7 @@ static void test_several_in_fences(void)
 	p = vvram_mmap(fd, handles[2], size);
 	pattern_fill(p, size, 3);
 
-	set_delay(DELAY_MS);
+	chaos_delay(fd, DELAY_MS);
 	start = now_ms();
 	for (i = 0; i < 2; i++) {
 		igt_assert_eq(__move_async(handles[i], SYSTEM, &syncs[i], 1), 0);
@@ -185,7 +186,7 @@ static void test_several_in_fences(void)
 	igt_assert_eq(__move_async(handles[2], VRAM, syncs, 3), 0);
 	igt_assert_eq(wait_point(syncs[2].handle, 0, 10000), 0);
 	igt_assert_lte(2 * DELAY_MS, now_ms() - start);
-	set_delay(0);
+	chaos_delay(fd, 0);
 	for (i = 0; i < 2; i++)
 		igt_assert_eq(wait_point(syncs[i].handle, 0, 0), 0);
 	igt_assert_eq(vvram_info(fd, handles[2]).placement, VRAM);
@@ -198,6 +199,113 @@ static void test_several_in_fences(void)
 	}
 }
 
+/* Lets @in signal when a slow move of a buffer, which is returned, is over. */
+static uint32_t slow_fence(struct drm_vvram_sync *in, int ms)
+{
+	uint32_t handle = vvram_create(fd, MIB(1), VRAM);
+
+	*in = (struct drm_vvram_sync){
+		.flags = DRM_VVRAM_SYNC_SIGNAL, .handle = new_syncobj(),
+	};
+	/* Clear before, lest its clear waits as well. */
+	vvram_move(fd, handle, SYSTEM);
+	chaos_delay(fd, ms);
+	igt_assert_eq(__move_async(handle, VRAM, in, 1), 0);
+	in->flags = 0;
+	return handle;
+}
+
+static void test_already_there(bool timeline, bool moving)
+{
+	static const uint32_t places[] = { SYSTEM, VRAM };
+	unsigned int i, tries;
+	uint64_t point = 0;
+	bool seen;
+
+	for (i = 0; i < ARRAY_LEN(places); i++) {
+		for (seen = false, tries = 0; !seen && tries < 5; tries++) {
+			uint32_t b = vvram_create(fd, MIB(1), places[i ^ moving]), a;
+			struct drm_vvram_sync syncs[2];
+			void *p = vvram_mmap(fd, b, MIB(1));
+			int in, out;
+
+			pattern_fill(p, MIB(1), 5);
+			a = slow_fence(&syncs[0], moving && i ? 4 * DELAY_MS : 2 * DELAY_MS);
+			if (moving) {
+				/* Once the bytes are later, once the fence is. */
+				chaos_delay(fd, i ? DELAY_MS : 4 * DELAY_MS);
+				igt_assert_eq(__move_async(b, places[i], NULL, 0), 0);
+			}
+			point = timeline ? point + 1 : 0;
+			syncs[1] = (struct drm_vvram_sync){
+				.flags = DRM_VVRAM_SYNC_SIGNAL |
+					 (timeline ? DRM_VVRAM_SYNC_TIMELINE : 0),
+				.handle = new_syncobj(), .point = point,
+			};
+			igt_assert_eq(__move_async(b, places[i], syncs, 2), 0);
+
+			/* In this order: out is not to be first, whenever that is looked at. */
+			out = wait_point(syncs[1].handle, point, 0);
+			in = wait_point(syncs[0].handle, 0, 0);
+			igt_assert_f(out == -ETIME || !in, "out was signalled before in\n");
+			seen = out == -ETIME && in == -ETIME;
+
+			igt_assert_eq(wait_point(syncs[1].handle, point, 10000), 0);
+			igt_assert_eq(wait_point(syncs[0].handle, 0, 0), 0);
+			if (moving)
+				igt_assert_eq(vvram_info(fd, b).flags & DRM_VVRAM_INFO_BUSY, 0);
+			chaos_delay(fd, 0);
+			igt_assert_eq(vvram_info(fd, b).placement, places[i]);
+			pattern_check(p, MIB(1), 5);
+
+			free_syncobj(syncs[0].handle);
+			free_syncobj(syncs[1].handle);
+			munmap(p, MIB(1));
+			gem_close(fd, a);
+			gem_close(fd, b);
+		}
+		igt_assert_f(seen, "the fence was always over before it was looked at\n");
+	}
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static void test_already_there_waits(void)
+{
+	struct sigaction act = { .sa_handler = on_alarm };
+	uint32_t b = vvram_create(fd, MIB(1), SYSTEM), a;
+	struct drm_vvram_sync in;
+	struct drm_vvram_gem_move arg = {
+		.handle = b, .placement = SYSTEM, .num_syncs = 1, .syncs = (uintptr_t)&in,
+	};
+	int ret;
+
+	a = slow_fence(&in, 2 * DELAY_MS);
+	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_MOVE, &arg), 0);
+	igt_assert_eq(wait_point(in.handle, 0, 0), 0);
+	chaos_delay(fd, 0);
+	free_syncobj(in.handle);
+	gem_close(fd, a);
+
+	/* A signal ends the wait: without SA_RESTART. */
+	a = slow_fence(&in, 3000);
+	sigaction(SIGALRM, &act, NULL);
+	ualarm(300000, 300000);
+	ret = ioctl(fd, DRM_IOCTL_VVRAM_GEM_MOVE, &arg) ? -errno : 0;
+	ualarm(0, 0);
+	igt_assert_eq(ret, -EINTR);
+	igt_assert_eq(wait_point(in.handle, 0, 0), -ETIME);
+	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_MOVE, &arg), 0);
+	igt_assert_eq(wait_point(in.handle, 0, 0), 0);
+	chaos_delay(fd, 0);
+	free_syncobj(in.handle);
+	gem_close(fd, a);
+	gem_close(fd, b);
+}
+
 static void test_pointer_waits(void)
 {
 	const uint64_t size = KIB(256);
@@ -206,12 +314,12 @@ static void test_pointer_waits(void)
 	uint64_t start;
 
 	pattern_fill(p, size, 2);
-	set_delay(DELAY_MS);
+	chaos_delay(fd, DELAY_MS);
 	start = now_ms();
 	igt_assert_eq(__move_async(handle, SYSTEM, NULL, 0), 0);
 	igt_assert_eq(pattern_find_bad(p, size, 2, 1), -1);
 	igt_assert_lte(DELAY_MS, now_ms() - start);
-	set_delay(0);
+	chaos_delay(fd, 0);
 	pattern_check(p, size, 2);
 	munmap(p, size);
 	gem_close(fd, handle);
@@ -231,12 +339,12 @@ static bool importer_sees_bytes(const char *how, uint64_t seed)
 	memset(s.p, 0x77, size);
 	vvram_move(fd, s.handle, SYSTEM);
 	pattern_fill(s.p, size, seed);
-	set_delay(3 * DELAY_MS);
+	chaos_delay(fd, 3 * DELAY_MS);
 	vrnic_misbehave(how);
 	igt_assert_eq(__move_async(s.handle, VRAM, NULL, 0), 0);
 	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_READ, &s.reg, 0, &mem, 0, size).status, 0);
 	vrnic_misbehave("none");
-	set_delay(0);
+	chaos_delay(fd, 0);
 	right = pattern_find_bad(local, size, seed, 1) < 0;
 
 	vrnic_dereg_mr(nic, mem.handle);
@@ -279,13 +387,13 @@ static void test_dma_buf_poll(void)
 	int dmabuf = prime_handle_to_fd_for_mmap(fd, handle);
 
 	igt_assert_eq(poll_dma_buf(dmabuf, POLLIN | POLLOUT, 0), POLLIN | POLLOUT);
-	set_delay(DELAY_MS);
+	chaos_delay(fd, DELAY_MS);
 	igt_assert_eq(__move_async(handle, VRAM, NULL, 0), 0);
 	igt_assert_eq(poll_dma_buf(dmabuf, POLLIN, 0), 0);
 	igt_assert_eq(poll_dma_buf(dmabuf, POLLOUT, 0), 0);
 	igt_assert_eq(poll_dma_buf(dmabuf, POLLIN, 10000), POLLIN);
 	igt_assert_eq(poll_dma_buf(dmabuf, POLLOUT, 1000), POLLOUT);
-	set_delay(0);
+	chaos_delay(fd, 0);
 	close(dmabuf);
 	gem_close(fd, handle);
 }
@@ -306,13 +414,13 @@ static void test_sync_file(void)
 
 	igt_assert_eq(export_sync_file(dmabuf, DMA_BUF_SYNC_READ, &before), 0);
 	igt_assert_eq(poll_dma_buf(before, POLLIN, 0), POLLIN);
-	set_delay(DELAY_MS);
+	chaos_delay(fd, DELAY_MS);
 	igt_assert_eq(__move_async(handle, VRAM, NULL, 0), 0);
 	igt_assert_eq(export_sync_file(dmabuf, DMA_BUF_SYNC_READ, &during), 0);
 	igt_assert_eq(poll_dma_buf(before, POLLIN, 0), POLLIN);
 	igt_assert_eq(poll_dma_buf(during, POLLIN, 0), 0);
 	igt_assert_eq(poll_dma_buf(during, POLLIN, 10000), POLLIN);
-	set_delay(0);
+	chaos_delay(fd, 0);
 	close(before);
 	close(during);
 	close(dmabuf);
@@ -348,14 +456,14 @@ static void test_waits_for_fences(void)
 	struct dma_buf_import_sync_file import = { .flags = DMA_BUF_SYNC_RW };
 	uint64_t start;
 
-	set_delay(DELAY_MS);
+	chaos_delay(fd, DELAY_MS);
 	start = now_ms();
 	igt_assert_eq(__move_async(a, VRAM, NULL, 0), 0);
 	igt_assert_eq(export_sync_file(da, DMA_BUF_SYNC_RW, &import.fd), 0);
 	igt_assert_eq(do_call(db, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &import), 0);
 	vvram_move(fd, b, VRAM);
 	igt_assert_lte(2 * DELAY_MS, now_ms() - start);
-	set_delay(0);
+	chaos_delay(fd, 0);
 	close(import.fd);
 	close(da);
 	close(db);
@@ -381,6 +489,18 @@ igt_main {
 	igt_describe("Fences are waited for together.");
 	igt_subtest("several-in-fences")
 		test_several_in_fences();
+	igt_describe("A move that has nothing to do keeps the order.");
+	igt_subtest("already-there")
+		test_already_there(false, false);
+	igt_describe("A point of a timeline keeps it too.");
+	igt_subtest("already-there-timeline")
+		test_already_there(true, false);
+	igt_describe("Nothing to do, because it is being done.");
+	igt_subtest("already-there-moving")
+		test_already_there(false, true);
+	igt_describe("Who waits for the move waits for what it was to wait for.");
+	igt_subtest("already-there-waits")
+		test_already_there_waits();
 	igt_describe("No CPU sees a place before its bytes.");
 	igt_subtest("pointer-waits")
 		test_pointer_waits();

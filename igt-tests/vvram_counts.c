@@ -10,6 +10,8 @@
  * Description: A region in use is mapped once an invalidation, an idle one not at all.
  * SUBTEST: calls
  * Description: One call posts 64 requests, and one takes their completions.
+ * SUBTEST: pieces
+ * Description: A scattered buffer is cleared and moved by looking at each piece once.
  * SUBTEST: segments
  * Description: A table has an entry a piece, not a page.
  */
@@ -121,6 +123,102 @@ static void test_segments(void)
 	unshare_buffer(fd, nic, &s);
 }
 
+/* Pieces of VRAM that the copy engine has looked at. */
+static uint64_t pieces_visited(void)
+{
+	const char *at = strstr(read_file(vvram_debugfs(fd, "copy")), "pieces: ");
+
+	igt_assert(at);
+	return strtoull(at + strlen("pieces: "), NULL, 10);
+}
+
+/*
+ * Leaves every second page of a part of VRAM free, @count in all. An allocator in which
+ * nothing is left of earlier clients gives small buffers one behind the other.
+ */
+static void make_holes(uint32_t *handles, uint32_t count, uint32_t *rest)
+{
+	struct drm_vvram_query query;
+	uint64_t end;
+	uint32_t i;
+
+	vvram_wait_unused(fd);
+	for (i = 0; i < 2 * count; i++)
+		handles[i] = vvram_create(fd, 4096, VRAM);
+	query = vvram_query(fd);
+	*rest = vvram_create(fd, query.vram_size - query.vram_used, VRAM);
+	for (i = 0; i < count; i++)
+		gem_close(fd, handles[2 * i + 1]);
+	/* One that is still being cleared is free only then, and others would be evicted. */
+	end = now_ms() + 10000;
+	while (vvram_query(fd).vram_used > query.vram_size - count * 4096) {
+		igt_assert_lt(now_ms(), end);
+		usleep(1000);
+	}
+}
+
+static void check_visits(const char *what, uint64_t before, uint32_t count)
+{
+	uint64_t visits = pieces_visited() - before;
+
+	/* Each part of a copy looks for its beginning besides. */
+	igt_assert_f(visits >= count && visits <= count + 100,
+		     "%s in %u pieces: %llu visits\n", what, count, (unsigned long long)visits);
+}
+
+/* How many, where the buffer was given most of them one by one. */
+static uint32_t pieces_of(uint32_t handle, uint32_t count)
+{
+	uint32_t pieces = vvram_info(fd, handle).segments;
+
+	igt_assert_lte(count / 2, pieces);
+	igt_assert_lte(pieces, count);
+	return pieces;
+}
+
+static void test_pieces(uint32_t count)
+{
+	uint32_t *handles = calloc(2 * count, sizeof(*handles)), rest, handle, pieces, i;
+	const uint64_t size = count * 4096;
+	uint64_t before;
+	void *p;
+
+	make_holes(handles, count, &rest);
+	while (vvram_info(fd, rest).flags & DRM_VVRAM_INFO_BUSY)
+		usleep(1000);
+	before = pieces_visited();
+	handle = vvram_create(fd, size, VRAM);
+	while (vvram_info(fd, handle).flags & DRM_VVRAM_INFO_BUSY)
+		usleep(1000);
+	pieces = pieces_of(handle, count);
+	check_visits("clear", before, pieces);
+
+	p = vvram_mmap(fd, handle, size);
+	pattern_fill(p, size, count);
+	before = pieces_visited();
+	vvram_move(fd, handle, SYSTEM);
+	check_visits("move to system memory", before, pieces);
+	pattern_check(p, size, count);
+	before = pieces_visited();
+	vvram_move(fd, handle, VRAM);
+	check_visits("move to VRAM", before, pieces_of(handle, count));
+	pattern_check(p, size, count);
+
+	munmap(p, size);
+	gem_close(fd, handle);
+	gem_close(fd, rest);
+	for (i = 0; i < count; i++)
+		gem_close(fd, handles[2 * i]);
+	free(handles);
+	vvram_wait_unused(fd);
+}
+
+static void require_dynamic(void)
+{
+	igt_require_f(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC,
+		      "the kernel pins what is attached\n");
+}
+
 /* An importer that does not reach it moves the buffer back as it maps. */
 static void require_reach(void)
 {
@@ -131,21 +229,27 @@ igt_main {
 	igt_fixture {
 		fd = drm_open_driver(DRIVER_ANY);
 		nic = vrnic_open();
-		igt_require_f(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC,
-			      "the kernel pins what is attached\n");
 	}
 
 	igt_describe("Each byte once.");
-	igt_subtest("copies")
+	igt_subtest("copies") {
+		require_dynamic();
 		test_copies();
+	}
 	igt_describe("Once an invalidation, and only in use.");
 	igt_subtest("maps") {
+		require_dynamic();
 		require_reach();
 		test_maps();
 	}
 	igt_describe("One call for 64 requests.");
 	igt_subtest("calls")
 		test_calls();
+	igt_describe("Each piece once, however many there are.");
+	igt_subtest("pieces") {
+		test_pieces(256);
+		test_pieces(1024);
+	}
 	igt_describe("An entry a piece.");
 	igt_subtest("segments") {
 		require_reach();

@@ -173,6 +173,8 @@ igt_main {
 		nic = vrnic_open();
 		dynamic = vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC;
 		reaches = vrnic_reaches_vram(fd, nic);
+		/* What clients before have closed may still be being cleared. */
+		vvram_wait_unused(fd);
 	}
 
 	igt_describe("Who can't be told of a move must not see one.");

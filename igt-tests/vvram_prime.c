@@ -14,6 +14,11 @@
  * Description: What is no dma-buf, or no handle, is refused.
  * SUBTEST: lseek
  * Description: Seeking tells the size and nothing else.
+ * SUBTEST: rights
+ * Description: The first export decides whether a buffer's dma-buf may be written to.
+ * SUBTEST: rights-self-import
+ * Description: A buffer imported by another file of vvram is the buffer itself,
+ *	whatever the rights of the dma-buf.
  * SUBTEST: foreign
  * Description: A buffer of another device can be held, but not moved or mapped.
  * SUBTEST: race-import-close
@@ -136,6 +141,70 @@ static void test_lseek(void)
 	gem_close(fd, handle);
 }
 
+static int export_with(uint32_t handle, uint32_t rights)
+{
+	struct drm_prime_handle arg = { .handle = handle, .flags = DRM_CLOEXEC | rights };
+
+	igt_assert_eq(do_call(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &arg), 0);
+	return arg.fd;
+}
+
+static int map_for(int dmabuf, int prot)
+{
+	void *p = mmap(NULL, KIB(4), prot, MAP_SHARED, dmabuf, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	munmap(p, KIB(4));
+	return 0;
+}
+
+static void test_rights(void)
+{
+	uint32_t handle = vvram_create(fd, KIB(4), VRAM), other = vvram_create(fd, KIB(4), VRAM);
+	int first = export_with(handle, 0), second = export_with(handle, DRM_RDWR);
+
+	igt_assert_eq_u64(inode_of(first), inode_of(second));
+	igt_assert_eq(map_for(first, PROT_READ), 0);
+	igt_assert_eq(map_for(first, PROT_READ | PROT_WRITE), -EACCES);
+	igt_assert_eq(map_for(second, PROT_READ | PROT_WRITE), -EACCES);
+
+	/* The core keeps the dma-buf with the handle. */
+	close(first);
+	close(second);
+	second = export_with(handle, DRM_RDWR);
+	igt_assert_eq(map_for(second, PROT_READ | PROT_WRITE), -EACCES);
+	close(second);
+
+	/* The control: the other order. */
+	first = export_with(other, DRM_RDWR);
+	second = export_with(other, 0);
+	igt_assert_eq(map_for(first, PROT_READ | PROT_WRITE), 0);
+	igt_assert_eq(map_for(second, PROT_READ | PROT_WRITE), 0);
+	close(first);
+	close(second);
+	gem_close(fd, other);
+	gem_close(fd, handle);
+}
+
+static void test_rights_self_import(void)
+{
+	uint32_t handle = vvram_create(fd, KIB(4), VRAM), there;
+	int dmabuf = export_with(handle, 0), other = drm_open_driver(DRIVER_ANY);
+	void *p = vvram_mmap(fd, handle, KIB(4)), *q;
+
+	there = prime_fd_to_handle(other, dmabuf);
+	q = vvram_mmap(other, there, KIB(4));
+	pattern_fill(q, KIB(4), 3);
+	pattern_check(p, KIB(4), 3);
+	igt_assert_eq(map_for(dmabuf, PROT_READ | PROT_WRITE), -EACCES);
+	munmap(p, KIB(4));
+	munmap(q, KIB(4));
+	close(dmabuf);
+	drm_close_driver(other);
+	gem_close(fd, handle);
+}
+
 static int make_udmabuf(uint64_t size)
 {
 	struct udmabuf_create create = { .size = size };
@@ -250,6 +319,12 @@ igt_main {
 	igt_describe("Only the size can be asked for.");
 	igt_subtest("lseek")
 		test_lseek();
+	igt_describe("One dma-buf has one set of rights.");
+	igt_subtest("rights")
+		test_rights();
+	igt_describe("Who may import a buffer has a handle, and what goes with it.");
+	igt_subtest("rights-self-import")
+		test_rights_self_import();
 	igt_describe("Another exporter's buffer stays that exporter's.");
 	igt_subtest("foreign")
 		test_foreign();

@@ -6,6 +6,9 @@
  *
  * SUBTEST: fdinfo
  * Description: fdinfo has the keys of drm-usage-stats, and its numbers follow.
+ * SUBTEST: fdinfo-race
+ * Description: fdinfo is read while buffers move, are evicted and swapped out: each
+ *	counts once, whenever that is.
  * SUBTEST: gputop
  * Description: IGT's gputop shows a client and its use of the copy engine.
  * SUBTEST: debugfs
@@ -67,6 +70,94 @@ static void test_fdinfo(void)
 	igt_assert_eq_u64(fdinfo_kib("drm-shared-memory"), 2048);
 	close(dmabuf);
 	gem_close(fd, handle);
+}
+
+/* Value in bytes of a key in a text of fdinfo's. */
+static uint64_t fdinfo_value(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+	unsigned long long value = 0;
+	char unit[8] = "";
+
+	if (at)
+		sscanf(at + strlen(key), ": %llu %7s", &value, unit);
+	return value << (!strcmp(unit, "KiB") ? 10 : !strcmp(unit, "MiB") ? 20 : 0);
+}
+
+struct watcher {
+	pthread_t thread;
+	char path[64];
+	uint64_t total;
+	volatile bool stop;
+	uint64_t reads, wrong;
+};
+
+static void *watch_fdinfo(void *arg)
+{
+	struct watcher *w = arg;
+	uint64_t vram, memory;
+	char text[4096];
+	ssize_t n;
+	int f;
+
+	while (!w->stop) {
+		f = open(w->path, O_RDONLY);
+		n = read(f, text, sizeof(text) - 1);
+		close(f);
+		if (n < 0)
+			n = 0;
+		text[n] = 0;
+		vram = fdinfo_value(text, "drm-total-vram");
+		memory = fdinfo_value(text, "drm-total-memory");
+		w->wrong += vram + memory != w->total ||
+			    fdinfo_value(text, "drm-resident-vram") != vram ||
+			    fdinfo_value(text, "drm-resident-memory") > memory ||
+			    fdinfo_value(text, "drm-active-memory") > memory ||
+			    fdinfo_value(text, "drm-active-vram") > vram;
+		w->reads++;
+	}
+	return NULL;
+}
+
+static void test_fdinfo_race(void)
+{
+	const uint64_t small = MIB(1), big = vvram_query(fd).vram_size;
+	int client = drm_open_driver(DRIVER_ANY), other = drm_open_driver(DRIVER_ANY);
+	struct watcher w = { .total = 8 * small };
+	uint64_t end = now_ms() + 4000;
+	uint32_t handles[8], evictor;
+	int i, round;
+
+	for (i = 0; i < 8; i++)
+		handles[i] = vvram_create(client, small, i % 2 ? VRAM : SYSTEM);
+	snprintf(w.path, sizeof(w.path), "/proc/self/fdinfo/%d", client);
+	igt_assert_eq(pthread_create(&w.thread, NULL, watch_fdinfo, &w), 0);
+	for (round = 0; round < 3 || now_ms() < end; round++) {
+		for (i = 0; i < 8; i++)
+			vvram_move(client, handles[i], (i + round) % 2 ? SYSTEM : VRAM);
+		if (round % 8 == 0) {
+			evictor = vvram_create(other, big, VRAM);
+			gem_close(other, evictor);
+		}
+		if (round % 4 == 1)
+			igt_assert_eq(__debugfs_write("/proc/sys/vm/drop_caches", "2"), 0);
+	}
+	w.stop = true;
+	pthread_join(w.thread, NULL);
+	igt_assert_lt(10, w.reads);
+	igt_assert_eq_u64(w.wrong, 0);
+
+	/* The control: one buffer more is noticed. */
+	vvram_create(client, small, VRAM);
+	w.stop = false;
+	igt_assert_eq(pthread_create(&w.thread, NULL, watch_fdinfo, &w), 0);
+	usleep(200000);
+	w.stop = true;
+	pthread_join(w.thread, NULL);
+	igt_assert_lt(0, w.wrong);
+	drm_close_driver(other);
+	drm_close_driver(client);
+	vvram_wait_unused(fd);
 }
 
 /* What a command prints, as one text. */
@@ -193,6 +284,9 @@ igt_main {
 	igt_describe("Tools that read fdinfo see where a client's memory is.");
 	igt_subtest("fdinfo")
 		test_fdinfo();
+	igt_describe("A reader that takes no reservation is not mistaken.");
+	igt_subtest("fdinfo-race")
+		test_fdinfo_race();
 	igt_describe("A tool of others' understands the numbers.");
 	igt_subtest("gputop")
 		test_gputop();

@@ -2,9 +2,12 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <linux/dma-heap.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "movable.h"
@@ -308,6 +311,29 @@ bool vrnic_reaches_vram(int fd, int nic)
 	return att.reach == DRM_VVRAM_REACH_VRAM;
 }
 
+void vrnic_kill_clients(int nic, void (*run)(void), unsigned int first_us)
+{
+	uint64_t end;
+	pid_t pid;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		pid = fork();
+		igt_assert_lte(0, pid);
+		if (!pid) {
+			run();
+			_exit(1);
+		}
+		usleep(first_us + i * 15000);
+		kill(pid, SIGKILL);
+		igt_assert_eq(waitpid(pid, NULL, 0), pid);
+	}
+	end = now_ms() + 20000;
+	while (vrnic_query(nic).mrs && now_ms() < end)
+		usleep(10000);
+	igt_assert_eq(vrnic_query(nic).mrs, 0);
+}
+
 void *alloc_pages(uint64_t size)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -337,9 +363,22 @@ int __debugfs_write(const char *path, const char *text)
 	return ret;
 }
 
+int dma_heap_buffer(uint64_t size, uint8_t **p)
+{
+	struct dma_heap_allocation_data alloc = { .len = size, .fd_flags = O_RDWR | O_CLOEXEC };
+	int heap = open("/dev/dma_heap/system", O_RDWR);
+
+	igt_require_f(heap >= 0, "no system dma-heap\n");
+	igt_assert_eq(do_call(heap, DMA_HEAP_IOCTL_ALLOC, &alloc), 0);
+	close(heap);
+	*p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, alloc.fd, 0);
+	igt_assert(*p != MAP_FAILED);
+	return alloc.fd;
+}
+
 bool pages_are_shown(void)
 {
-	return system("zgrep -qs CONFIG_DMABUF_DEBUG=y /proc/config.gz");
+	return system("zgrep -qs CONFIG_DMABUF_DEBUG=y /proc/config.gz 2>/dev/null");
 }
 
 char *read_file(const char *path)
@@ -375,6 +414,14 @@ void chaos_write(int fd, const char *name, const char *text)
 	igt_assert_eq(__debugfs_write(chaos_file(fd, name), text), 0);
 }
 
+void chaos_delay(int fd, int ms)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", ms);
+	chaos_write(fd, "delay_ms", text);
+}
+
 bool bound_function(const char *driver, char *name)
 {
 	char command[256];
@@ -395,6 +442,19 @@ void driver_write(const char *driver, const char *what, const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", driver, what);
 	igt_assert_eq(__debugfs_write(path, name), 0);
+}
+
+void bind_again(const char *driver, const char *name)
+{
+	uint64_t end = now_ms() + 20000;
+	char path[PATH_MAX], bound[64];
+
+	snprintf(path, sizeof(path), "%s/bind", driver);
+	while (!bound_function(driver, bound)) {
+		igt_assert_f(now_ms() < end, "%s has not come back to its driver\n", name);
+		__debugfs_write(path, name);
+		usleep(10000);
+	}
 }
 
 int vvram_open_again(void)
@@ -468,6 +528,19 @@ int open_card(const char *driver)
 	return -1;
 }
 
+int open_rogue(void)
+{
+	const char *modules = getenv("MODULES");
+	char command[256];
+
+	igt_require_f(modules, "MODULES does not say where the test modules are\n");
+	snprintf(command, sizeof(command), "%s/rogue.ko", modules);
+	igt_require_f(!access(command, R_OK), "no %s\n", command);
+	snprintf(command, sizeof(command), "[ -d /sys/module/rogue ] || insmod %s/rogue.ko", modules);
+	igt_assert_eq(system(command), 0);
+	return open("/dev/rogue", O_RDWR);
+}
+
 int open_monitor(void)
 {
 	char path[300];
@@ -526,6 +599,11 @@ void mover_start(struct mover *m, int fd, uint32_t handle)
 		.may_be_busy = !(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC),
 	};
 	igt_assert_eq(pthread_create(&m->thread, NULL, mover_run, m), 0);
+}
+
+bool mover_goes_on(const struct mover *m, uint64_t end_ms, int moves)
+{
+	return !m->error && (now_ms() < end_ms || m->moves < moves);
 }
 
 void mover_stop(struct mover *m)

@@ -79,6 +79,11 @@ struct shared {
 struct shared share_buffer(int fd, int nic, uint64_t size, uint32_t mode, uint32_t flags);
 void unshare_buffer(int fd, int nic, struct shared *s);
 bool vrnic_reaches_vram(int fd, int nic);
+/*
+ * Has 20 processes, one after the other, @run until they are killed, the first after @first_us;
+ * asserts that no region is left then.
+ */
+void vrnic_kill_clients(int nic, void (*run)(void), unsigned int first_us);
 void *alloc_pages(uint64_t size);
 
 #define VRNIC_MISBEHAVE	"/sys/kernel/debug/vrnic0/misbehave"
@@ -87,8 +92,12 @@ void *alloc_pages(uint64_t size);
 char *chaos_file(int fd, const char *name);
 uint64_t chaos_read(int fd, const char *name);
 void chaos_write(int fd, const char *name, const char *text);
+/* How long each copy waits before it begins. */
+void chaos_delay(int fd, int ms);
 int __debugfs_write(const char *path, const char *text);
 void vrnic_misbehave(const char *how);
+/* The dma-buf of memory of the system's dma-heap, mapped at @p. */
+int dma_heap_buffer(uint64_t size, uint8_t **p);
 /* A kernel with CONFIG_DMABUF_DEBUG gives importers tables without pages. */
 bool pages_are_shown(void);
 char *read_file(const char *path);
@@ -105,11 +114,16 @@ char *vvram_debugfs(int fd, const char *name);
 /* Name of the function that a driver is bound to, as its folder in sysfs has it. */
 bool bound_function(const char *driver, char *name);
 void driver_write(const char *driver, const char *what, const char *name);
+/* Nothing when it is bound, or has bound itself in the meantime. */
+void bind_again(const char *driver, const char *name);
 /* The node of a device that was bound anew, or -1 after a while. */
 int vvram_open_again(void);
 
 /* The card whose driver is called so, or -1. */
 int open_card(const char *driver);
+
+/* The test module of igt-tests/modules, which is loaded for that: rmmod it in the end. */
+int open_rogue(void);
 
 /* The port by which the machine takes orders, or -1. */
 int open_monitor(void);
@@ -122,12 +136,17 @@ struct mover {
 	/* A kernel that pins mapped buffers refuses moves; that is no error then. */
 	bool may_be_busy;
 	volatile bool stop;
-	int moves;
-	int error;
+	volatile int moves;
+	volatile int error;
 	pthread_t thread;
 };
 
 void mover_start(struct mover *m, int fd, uint32_t handle);
+/*
+ * Whether to go on: the time is not over, or it has moved less often than @moves, as it does
+ * on a machine that has more to do.
+ */
+bool mover_goes_on(const struct mover *m, uint64_t end_ms, int moves);
 void mover_stop(struct mover *m);
 
 /* A pattern that tells place and seed of each 8 bytes. */

@@ -4,6 +4,7 @@
  * for tests of exporters: a user of vmap.
  */
 
+#include <linux/cleanup.h>
 #include <linux/dma-fence.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
@@ -11,6 +12,7 @@
 #include <linux/iosys-map.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -22,6 +24,7 @@
 
 #define ROGUE_MAX_PAGES		16
 #define ROGUE_FENCE_MS		3000
+#define ROGUE_LOST_MS		100
 /* Just below a PC's local APIC: addresses, but no RAM. */
 #define ROGUE_NO_RAM		0xfed80000
 
@@ -29,6 +32,7 @@ struct rogue_fence {
 	struct dma_fence base;
 	spinlock_t lock;	/* for @base on kernels whose fences bring none */
 	struct delayed_work work;
+	int error;
 };
 
 struct rogue_buffer {
@@ -54,8 +58,15 @@ static void rogue_fence_signal(struct work_struct *work)
 {
 	struct rogue_fence *fence = container_of(work, struct rogue_fence, work.work);
 
+	if (fence->error)
+		dma_fence_set_error(&fence->base, fence->error);
 	dma_fence_signal(&fence->base);
 	dma_fence_put(&fence->base);
+}
+
+static bool rogue_has_fence(u32 fault)
+{
+	return fault == ROGUE_FENCE || fault == ROGUE_LOST || fault == ROGUE_LOST_DEVICE;
 }
 
 static int rogue_add_fence(struct rogue_buffer *buf, struct dma_resv *resv)
@@ -69,6 +80,10 @@ static int rogue_add_fence(struct rogue_buffer *buf, struct dma_resv *resv)
 	compat_dma_fence_init(&fence->base, &rogue_fence_ops, &fence->lock,
 			      dma_fence_context_alloc(1), 1);
 	INIT_DELAYED_WORK(&fence->work, rogue_fence_signal);
+	if (buf->fault == ROGUE_LOST)
+		fence->error = -ECANCELED;
+	if (buf->fault == ROGUE_LOST_DEVICE)
+		fence->error = -ENODEV;
 
 	dma_resv_lock(resv, NULL);
 	ret = dma_resv_reserve_fences(resv, 1);
@@ -81,7 +96,8 @@ static int rogue_add_fence(struct rogue_buffer *buf, struct dma_resv *resv)
 	}
 	buf->fence = fence;
 	dma_fence_get(&fence->base);
-	schedule_delayed_work(&fence->work, msecs_to_jiffies(ROGUE_FENCE_MS));
+	schedule_delayed_work(&fence->work, msecs_to_jiffies(fence->error ? ROGUE_LOST_MS :
+							     ROGUE_FENCE_MS));
 	return 0;
 }
 
@@ -134,6 +150,8 @@ static struct sg_table *rogue_map(struct dma_buf_attachment *attach,
 
 	if (buf->fault == ROGUE_LENGTH)
 		nr--;
+	if (buf->fault == ROGUE_IN_TURN)
+		dma_buf_invalidate_mappings(attach->dmabuf);
 	sgt = kzalloc(sizeof(*sgt), GFP_KERNEL);
 	if (!sgt)
 		return ERR_PTR(-ENOMEM);
@@ -256,7 +274,7 @@ static int rogue_export(struct rogue_export __user *uarg)
 		return PTR_ERR(dmabuf);
 	}
 
-	ret = arg.fault == ROGUE_FENCE ? rogue_add_fence(info.priv, dmabuf->resv) : 0;
+	ret = rogue_has_fence(arg.fault) ? rogue_add_fence(info.priv, dmabuf->resv) : 0;
 	if (!ret)
 		ret = dma_buf_fd(dmabuf, O_CLOEXEC);
 	if (ret < 0) {
@@ -305,16 +323,31 @@ static int rogue_notify(int __user *ufd)
 }
 
 struct rogue_file {
+	struct mutex lock;	/* the members below */
 	struct dma_buf *dmabuf;
 	struct iosys_map map;
+	u8 page[PAGE_SIZE];	/* on its way between the mapping and the user */
 };
+
+static int rogue_vunmap(struct rogue_file *rf)
+{
+	lockdep_assert_held(&rf->lock);
+
+	if (!rf->dmabuf)
+		return -EINVAL;
+	dma_buf_vunmap_unlocked(rf->dmabuf, &rf->map);
+	dma_buf_put(rf->dmabuf);
+	rf->dmabuf = NULL;
+	return 0;
+}
 
 static int rogue_vmap(struct rogue_file *rf, struct rogue_vmap __user *uarg)
 {
-	struct rogue_vmap arg;
 	struct dma_buf *dmabuf;
-	size_t last;
+	struct rogue_vmap arg;
 	int ret;
+
+	lockdep_assert_held(&rf->lock);
 
 	if (rf->dmabuf)
 		return -EBUSY;
@@ -329,31 +362,104 @@ static int rogue_vmap(struct rogue_file *rf, struct rogue_vmap __user *uarg)
 		return ret;
 	}
 	rf->dmabuf = dmabuf;
-
-	last = dmabuf->size - sizeof(u64);
 	arg.is_iomem = rf->map.is_iomem;
-	arg.word = iosys_map_rd(&rf->map, 0, u64);
-	arg.last = iosys_map_rd(&rf->map, last, u64);
-	iosys_map_wr(&rf->map, last, u64, ~arg.last);
-	return copy_to_user(uarg, &arg, sizeof(arg)) ? -EFAULT : 0;
+	if (copy_to_user(uarg, &arg, sizeof(arg))) {
+		rogue_vunmap(rf);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+static int rogue_try_vmap(int __user *ufd)
+{
+	struct iosys_map map = {};
+	struct dma_buf *dmabuf;
+	int fd, ret;
+
+	if (get_user(fd, ufd))
+		return -EFAULT;
+	dmabuf = dma_buf_get(fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	ret = dmabuf->vmapping_counter ? -EBUSY : dmabuf->ops->vmap(dmabuf, &map);
+	if (!ret)
+		dmabuf->ops->vunmap(dmabuf, &map);
+	dma_resv_unlock(dmabuf->resv);
+	dma_buf_put(dmabuf);
+	return ret;
+}
+
+/* How much of a request lies within the buffer that is mapped. */
+static ssize_t rogue_clamp(struct rogue_file *rf, size_t len, loff_t pos)
+{
+	lockdep_assert_held(&rf->lock);
+
+	if (!rf->dmabuf || pos < 0)
+		return -EINVAL;
+	return pos < rf->dmabuf->size ? min_t(u64, len, rf->dmabuf->size - pos) : 0;
+}
+
+static ssize_t rogue_read(struct file *file, char __user *user, size_t len, loff_t *pos)
+{
+	struct rogue_file *rf = file->private_data;
+	ssize_t ret;
+
+	guard(mutex)(&rf->lock);
+	ret = rogue_clamp(rf, min(len, PAGE_SIZE), *pos);
+	if (ret <= 0)
+		return ret;
+	iosys_map_memcpy_from(rf->page, &rf->map, *pos, ret);
+	if (copy_to_user(user, rf->page, ret))
+		return -EFAULT;
+	*pos += ret;
+	return ret;
+}
+
+static ssize_t rogue_write(struct file *file, const char __user *user, size_t len, loff_t *pos)
+{
+	struct rogue_file *rf = file->private_data;
+	ssize_t ret;
+
+	guard(mutex)(&rf->lock);
+	ret = rogue_clamp(rf, min(len, PAGE_SIZE), *pos);
+	if (ret <= 0)
+		return ret;
+	if (copy_from_user(rf->page, user, ret))
+		return -EFAULT;
+	iosys_map_memcpy_to(&rf->map, *pos, rf->page, ret);
+	*pos += ret;
+	return ret;
 }
 
 static int rogue_open(struct inode *inode, struct file *file)
 {
-	file->private_data = kzalloc(sizeof(struct rogue_file), GFP_KERNEL);
-	return file->private_data ? 0 : -ENOMEM;
+	struct rogue_file *rf = kzalloc(sizeof(*rf), GFP_KERNEL);
+
+	if (!rf)
+		return -ENOMEM;
+	mutex_init(&rf->lock);
+	file->private_data = rf;
+	return 0;
 }
 
 static int rogue_close(struct inode *inode, struct file *file)
 {
 	struct rogue_file *rf = file->private_data;
 
-	if (rf->dmabuf) {
-		dma_buf_vunmap_unlocked(rf->dmabuf, &rf->map);
-		dma_buf_put(rf->dmabuf);
-	}
+	mutex_lock(&rf->lock);
+	rogue_vunmap(rf);
+	mutex_unlock(&rf->lock);
+	mutex_destroy(&rf->lock);
 	kfree(rf);
 	return 0;
+}
+
+static long rogue_map_ioctl(struct rogue_file *rf, unsigned int cmd, void __user *arg)
+{
+	guard(mutex)(&rf->lock);
+	return cmd == ROGUE_IOC_VMAP ? rogue_vmap(rf, arg) : rogue_vunmap(rf);
 }
 
 static long rogue_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -364,7 +470,10 @@ static long rogue_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case ROGUE_IOC_NOTIFY:
 		return rogue_notify((void __user *)arg);
 	case ROGUE_IOC_VMAP:
-		return rogue_vmap(file->private_data, (void __user *)arg);
+	case ROGUE_IOC_VUNMAP:
+		return rogue_map_ioctl(file->private_data, cmd, (void __user *)arg);
+	case ROGUE_IOC_TRY_VMAP:
+		return rogue_try_vmap((void __user *)arg);
 	default:
 		return -ENOTTY;
 	}
@@ -374,6 +483,8 @@ static const struct file_operations rogue_fops = {
 	.owner = THIS_MODULE,
 	.open = rogue_open,
 	.release = rogue_close,
+	.read = rogue_read,
+	.write = rogue_write,
 	.unlocked_ioctl = rogue_ioctl,
 };
 

@@ -24,6 +24,12 @@ enum rogue_fault {
 	ROGUE_FENCE,
 	/** @ROGUE_MOVED: It maps other pages each time, and tells nobody. */
 	ROGUE_MOVED,
+	/** @ROGUE_IN_TURN: Each map takes the buffer away from all that have it mapped. */
+	ROGUE_IN_TURN,
+	/** @ROGUE_LOST: Its KERNEL fence takes 0.1 s, and ends with -ECANCELED. */
+	ROGUE_LOST,
+	/** @ROGUE_LOST_DEVICE: The same with -ENODEV. */
+	ROGUE_LOST_DEVICE,
 	/** @ROGUE_FAULTS: Number of values. */
 	ROGUE_FAULTS,
 };
@@ -38,21 +44,28 @@ struct rogue_export {
 	__s32 fd;
 };
 
-/** struct rogue_vmap - map any dma-buf for the kernel until the file is closed */
+/**
+ * struct rogue_vmap - map any dma-buf for the kernel
+ *
+ * Until ROGUE_IOC_VUNMAP, or until the file is closed, pread() and pwrite() on the file
+ * are accesses through that mapping.
+ */
 struct rogue_vmap {
 	/** @fd: In: the dma-buf. */
 	__s32 fd;
 	/** @is_iomem: Out: as the exporter says. */
 	__u32 is_iomem;
-	/** @word: Out: the first eight bytes. */
-	__u64 word;
-	/** @last: Out: the last eight bytes, exchanged for their complement. */
-	__u64 last;
 };
 
 #define ROGUE_IOC_EXPORT	_IOWR('R', 0, struct rogue_export)
 /* Notifies the importers of one of our buffers; its fd is the argument. */
 #define ROGUE_IOC_NOTIFY	_IOW('R', 1, __s32)
 #define ROGUE_IOC_VMAP		_IOWR('R', 2, struct rogue_vmap)
+#define ROGUE_IOC_VUNMAP	_IO('R', 3)
+/*
+ * Asks the exporter itself for a mapping of the dma-buf whose fd is the argument, and
+ * gives it back: the core's dma_buf_vmap() warns of every error.
+ */
+#define ROGUE_IOC_TRY_VMAP	_IOW('R', 4, __s32)
 
 #endif /* ROGUE_H */
