@@ -15,7 +15,6 @@
  */
 
 #include <linux/dma-buf.h>
-#include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
 #include <sys/syscall.h>
 
@@ -56,16 +55,9 @@ static struct foreign from_udmabuf(void)
 
 static struct foreign from_dma_heap(void)
 {
-	struct dma_heap_allocation_data alloc = { .len = SIZE, .fd_flags = O_RDWR | O_CLOEXEC };
-	int heap = open("/dev/dma_heap/system", O_RDWR);
 	struct foreign f = { .memfd = -1 };
 
-	igt_require_f(heap >= 0, "no system dma-heap\n");
-	igt_assert_eq(do_call(heap, DMA_HEAP_IOCTL_ALLOC, &alloc), 0);
-	close(heap);
-	f.dmabuf = alloc.fd;
-	f.p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, f.dmabuf, 0);
-	igt_assert(f.p != MAP_FAILED);
+	f.dmabuf = dma_heap_buffer(SIZE, &f.p);
 	return f;
 }
 

@@ -26,6 +26,8 @@
  * Description: The limit of regions is ENOSPC and all are given back.
  * SUBTEST: memlock
  * Description: User memory beyond RLIMIT_MEMLOCK is ENOMEM.
+ * SUBTEST: memlock-modes
+ * Description: Every mode that keeps a buffer from moving counts, once, for its life.
  */
 
 #include <sys/resource.h>
@@ -311,6 +313,8 @@ static void test_isolation(void)
 	struct vrnic_reg_mr reg = vrnic_reg_user(nic, page, sizeof(page));
 	struct vrnic_query_mr query = { .handle = reg.handle };
 	uint32_t queue = vrnic_create_queue(nic, 4), other_queue;
+	struct vrnic_queue reset = {};
+	struct vrnic_reg_mr own;
 	int other = vrnic_open();
 	struct vrnic_wc wc;
 
@@ -321,6 +325,16 @@ static void test_isolation(void)
 	other_queue = vrnic_create_queue(other, 4);
 	wc = vrnic_copy(other, other_queue, VRNIC_OP_WRITE, &reg, 0, &reg, 0, 8);
 	igt_assert_eq(wc.status, VRNIC_WC_REM_ACCESS_ERR);
+
+	/* Nor as a local key; the control: with one of its own. */
+	own = vrnic_reg_user(other, page, sizeof(page));
+	reset.handle = other_queue;
+	igt_assert_eq(do_call(other, VRNIC_IOC_RESET_QUEUE, &reset), 0);
+	wc = vrnic_copy(other, other_queue, VRNIC_OP_WRITE, &own, 0, &reg, 0, 8);
+	igt_assert_eq(wc.status, VRNIC_WC_LOC_PROT_ERR);
+	igt_assert_eq(do_call(other, VRNIC_IOC_RESET_QUEUE, &reset), 0);
+	wc = vrnic_copy(other, other_queue, VRNIC_OP_WRITE, &own, 0, &own, 8, 8);
+	igt_assert_eq(wc.status, VRNIC_WC_SUCCESS);
 	close(other);
 	vrnic_dereg_mr(nic, reg.handle);
 }
@@ -370,6 +384,77 @@ static void test_memlock(void)
 	igt_waitchildren();
 }
 
+/* Kilobytes that count against RLIMIT_MEMLOCK. */
+static unsigned long locked_kib(void)
+{
+	char *line = strstr(read_file("/proc/self/status"), "VmLck:");
+
+	igt_assert(line);
+	return strtoul(line + strlen("VmLck:"), NULL, 10);
+}
+
+static void set_limit(uint64_t bytes)
+{
+	struct rlimit limit = { .rlim_cur = bytes, .rlim_max = MIB(4) };
+
+	igt_assert_eq(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+}
+
+static void check_charge(int mine, int dmabuf, int revoked, uint32_t mode, bool charged)
+{
+	struct vrnic_reg_mr arg = { .fd = dmabuf, .mode = mode, .length = 4096 }, other = arg;
+	struct vrnic_advise_mr advise = { .flags = VRNIC_ADVISE_FLUSH };
+
+	/* It is all of the buffer that does not move, not only the region's part. */
+	set_limit(KIB(64));
+	igt_assert_eq(__vrnic_reg_mr(mine, &arg), charged ? -ENOMEM : 0);
+	igt_assert_eq(locked_kib(), 0);
+	if (!charged)
+		vrnic_dereg_mr(mine, arg.handle);
+
+	set_limit(MIB(1));
+	igt_assert_eq(__vrnic_reg_mr(mine, &arg), 0);
+	igt_assert_eq(locked_kib(), charged ? 1024 : 0);
+	advise.handle = arg.handle;
+	igt_assert_eq(do_call(mine, VRNIC_IOC_ADVISE_MR, &advise), 0);
+	igt_assert_eq(locked_kib(), charged ? 1024 : 0);
+	igt_assert_eq(__vrnic_reg_mr(mine, &other), charged ? -ENOMEM : 0);
+	if (!charged)
+		vrnic_dereg_mr(mine, other.handle);
+	vrnic_dereg_mr(mine, arg.handle);
+	igt_assert_eq(locked_kib(), 0);
+
+	/* A registration that fails costs nothing. */
+	arg.fd = revoked;
+	igt_assert_eq(__vrnic_reg_mr(mine, &arg), -ENODEV);
+	igt_assert_eq(locked_kib(), 0);
+}
+
+static void test_memlock_modes(void)
+{
+	bool dynamic = vrnic_query(nic).flags & VRNIC_QUERY_DYNAMIC;
+	uint32_t handle = vvram_create(fd, MIB(1), SYSTEM), mode;
+	struct drm_vvram_gem_revoke revoke = { .handle = vvram_create(fd, MIB(1), SYSTEM) };
+	int dmabuf = prime_handle_to_fd_for_mmap(fd, handle);
+	int revoked = prime_handle_to_fd_for_mmap(fd, revoke.handle);
+
+	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_REVOKE, &revoke), 0);
+	igt_fork(child, 1) {
+		int mine = vrnic_open();
+
+		set_limit(MIB(4));
+		igt_assert_eq(setuid(65534), 0);
+		for (mode = VRNIC_MR_ON_DEMAND; mode <= VRNIC_MR_STATIC; mode++)
+			check_charge(mine, dmabuf, revoked, mode,
+				     mode >= VRNIC_MR_PINNED || !dynamic);
+	}
+	igt_waitchildren();
+	close(dmabuf);
+	close(revoked);
+	gem_close(fd, handle);
+	gem_close(fd, revoke.handle);
+}
+
 igt_main {
 	igt_fixture {
 		fd = drm_open_driver(DRIVER_ANY);
@@ -409,6 +494,9 @@ igt_main {
 	igt_describe("Pinned user memory counts.");
 	igt_subtest("memlock")
 		test_memlock();
+	igt_describe("Whoever keeps a buffer where it is pays for it.");
+	igt_subtest("memlock-modes")
+		test_memlock_modes();
 
 	igt_fixture {
 		close(nic);

@@ -10,6 +10,11 @@
  * Description: 64 requests are one call to post and one to reap.
  * SUBTEST: flush-and-reset
  * Description: After an error the queue flushes, and works again after a reset.
+ * SUBTEST: room
+ * Description: A batch that does not fit is checked, and none of it queued; room comes
+ *	back with the completions that are taken.
+ * SUBTEST: posters
+ * Description: Batches of several threads do not get mixed up.
  * SUBTEST: timeout
  * Description: A poll without completions returns none, after its time.
  * SUBTEST: eventfd-and-poll
@@ -18,6 +23,8 @@
  * Description: Queues run side by side, up to the limit.
  * SUBTEST: destroy-busy
  * Description: A queue can be destroyed with work in it.
+ * SUBTEST: destroy-polled
+ * Description: Who polls a queue is told of its end before its work has ended.
  * SUBTEST: fetch-add
  * Description: Adds atomically, in both placements, and returns the old value.
  * SUBTEST: compare-swap
@@ -83,6 +90,120 @@ static void test_batches(uint32_t batch, uint32_t batches)
 	free(wcs);
 	vrnic_dereg_mr(nic, mem.handle);
 	munmap(local, KIB(64));
+}
+
+static void test_room(void)
+{
+	const uint32_t depth = 5;
+	uint8_t *local = alloc_pages(KIB(64));
+	struct vrnic_reg_mr mem = vrnic_reg_user(nic, local, KIB(64));
+	uint32_t queue = vrnic_create_queue(nic, depth), round, i, n;
+	struct vrnic_wr wrs[6];
+	struct vrnic_wc wcs[6];
+	struct vrnic_sge sge[6];
+
+	/* Often enough for each place of the ring to be the first one. */
+	for (round = 0; round < 20; round++) {
+		pattern_fill(local, KIB(32), round);
+		memset(local + KIB(32), 0, KIB(32));
+		for (i = 0; i < 6; i++) {
+			wrs[i] = simple_wr(&sge[i], &mem, 10 * round + i, 8);
+			wrs[i].remote_addr = KIB(32) + 8 * i;
+			sge[i].addr = 8 * i;
+		}
+		igt_assert_eq(__vrnic_post(nic, queue, wrs, 6), -ENOSPC);
+		wrs[5].opcode = 99;
+		igt_assert_eq(__vrnic_post(nic, queue, wrs, 6), -EINVAL);
+		wrs[5].opcode = VRNIC_OP_WRITE;
+		wrs[5].sge = 8;
+		igt_assert_eq(__vrnic_post(nic, queue, wrs, 6), -EFAULT);
+		wrs[5].sge = (uintptr_t)&sge[5];
+		igt_assert_eq(vrnic_poll(nic, queue, wcs, 6, 1000000), 0);
+		pattern_check(local, KIB(32), round);
+		igt_assert_eq(local[KIB(32)], 0);
+
+		/* Some of them are taken before the rest is posted. */
+		n = round % depth + 1;
+		igt_assert_eq(__vrnic_post(nic, queue, wrs, n), 0);
+		for (i = 0; i < n; i++) {
+			igt_assert_eq(vrnic_poll(nic, queue, wcs, 1, 10000000000LL), 1);
+			igt_assert_eq_u64(wcs[0].wr_id, 10 * round + i);
+			igt_assert_eq(wcs[0].status, 0);
+			igt_assert_eq(__vrnic_post(nic, queue, wrs, depth - n + i + 2), -ENOSPC);
+		}
+		igt_assert(!memcmp(local, local + KIB(32), 8 * n));
+		igt_assert_eq(local[KIB(32) + 8 * n], 0);
+	}
+	vrnic_destroy_queue(nic, queue);
+	vrnic_dereg_mr(nic, mem.handle);
+	munmap(local, KIB(64));
+}
+
+#define POSTERS	3
+#define BATCH	7
+
+struct poster {
+	uint32_t queue, id;
+	const struct vrnic_reg_mr *mem;
+	int error;
+	pthread_t thread;
+};
+
+static void *poster_run(void *arg)
+{
+	struct poster *p = arg;
+	struct vrnic_sge sge = { .length = 8, .lkey = p->mem->lkey };
+	struct vrnic_wr wrs[BATCH];
+	uint32_t batch, i;
+
+	for (batch = 0; batch < 200 && !p->error;) {
+		for (i = 0; i < BATCH; i++)
+			wrs[i] = (struct vrnic_wr) {
+				.wr_id = p->id << 16 | batch << 4 | i, .rkey = p->mem->rkey,
+				.opcode = VRNIC_OP_WRITE, .remote_addr = 8 * (1 + p->id),
+				.num_sge = 1, .sge = (uintptr_t)&sge,
+			};
+		p->error = __vrnic_post(nic, p->queue, wrs, BATCH);
+		if (!p->error)
+			batch++;
+		else if (p->error == -ENOSPC)
+			p->error = usleep(100);
+	}
+	return NULL;
+}
+
+static void test_posters(void)
+{
+	uint8_t *local = alloc_pages(4096);
+	struct vrnic_reg_mr mem = vrnic_reg_user(nic, local, 4096);
+	uint32_t queue = vrnic_create_queue(nic, 2 * BATCH + 1), next[POSTERS] = {}, i;
+	struct poster posters[POSTERS];
+	struct vrnic_wc wc;
+
+	for (i = 0; i < POSTERS; i++) {
+		posters[i] = (struct poster){ .queue = queue, .id = i, .mem = &mem };
+		igt_assert_eq(pthread_create(&posters[i].thread, NULL, poster_run,
+					     &posters[i]), 0);
+	}
+	for (i = 0; i < POSTERS * 200 * BATCH; i++) {
+		uint32_t id, n = i % BATCH;
+
+		igt_assert_eq(vrnic_poll(nic, queue, &wc, 1, 30000000000LL), 1);
+		igt_assert_eq(wc.status, 0);
+		id = wc.wr_id >> 16;
+		igt_assert_lt(id, POSTERS);
+		/* A batch is together, and follows the one before of the same thread. */
+		igt_assert_eq_u64(wc.wr_id & 0xffff, next[id] << 4 | n);
+		next[id] += n == BATCH - 1;
+	}
+	for (i = 0; i < POSTERS; i++) {
+		pthread_join(posters[i].thread, NULL);
+		igt_assert_eq(posters[i].error, 0);
+		igt_assert_eq(next[i], 200);
+	}
+	vrnic_destroy_queue(nic, queue);
+	vrnic_dereg_mr(nic, mem.handle);
+	munmap(local, 4096);
 }
 
 static void test_batch_of_64(void)
@@ -235,6 +356,60 @@ static void test_destroy_busy(void)
 	}
 	vrnic_dereg_mr(nic, mem.handle);
 	munmap(local, size);
+}
+
+/* How long the buffer's bytes take to arrive. */
+#define ARRIVAL_MS	4000
+
+struct poller {
+	uint32_t queue;
+	int ret;
+	uint64_t end;
+};
+
+static void *poll_for_ever(void *data)
+{
+	struct poller *p = data;
+	struct vrnic_wc wc;
+	struct vrnic_poll poll = {
+		.queue = p->queue, .count = 1, .wcs = (uintptr_t)&wc, .timeout_ns = -1,
+	};
+
+	p->ret = do_call(nic, VRNIC_IOC_POLL, &poll);
+	p->end = now_ms();
+	return NULL;
+}
+
+static void test_destroy_polled(void)
+{
+	struct poller p = { .queue = vrnic_create_queue(nic, 1) };
+	struct vrnic_wr wr = { .opcode = VRNIC_OP_CRC32C, .remote_length = KIB(4) };
+	uint64_t begin = now_ms(), end;
+	pthread_t thread;
+	struct shared s;
+
+	chaos_delay(fd, ARRIVAL_MS);
+	s = share_buffer(fd, nic, MIB(1), VRNIC_MR_ON_DEMAND, 0);
+	chaos_delay(fd, 0);
+	wr.rkey = s.reg.rkey;
+	igt_assert_eq(__vrnic_post(nic, p.queue, &wr, 1), 0);
+	igt_assert_eq(pthread_create(&thread, NULL, poll_for_ever, &p), 0);
+	usleep(500000);
+	vrnic_destroy_queue(nic, p.queue);
+	end = now_ms();
+	igt_assert_eq(pthread_join(thread, NULL), 0);
+	igt_assert_eq(p.ret, -ENOENT);
+
+	if (vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC) {
+		/* What the request waited for is still on its way, and nobody waited for it. */
+		igt_assert(vvram_info(fd, s.handle).flags & DRM_VVRAM_INFO_BUSY);
+		igt_assert_lt(end - begin, ARRIVAL_MS);
+	} else {
+		/* The request waits in the exporter's pin, and the queue's end for the request. */
+		igt_assert_lte(ARRIVAL_MS, end - begin);
+		igt_assert_lt(p.end + ARRIVAL_MS / 4, end);
+	}
+	unshare_buffer(fd, nic, &s);
 }
 
 static struct vrnic_wc atomic_op(uint32_t queue, const struct shared *s,
@@ -432,6 +607,12 @@ igt_main {
 	igt_describe("What is behind an error does not run.");
 	igt_subtest("flush-and-reset")
 		test_flush();
+	igt_describe("What does not fit leaves no trace.");
+	igt_subtest("room")
+		test_room();
+	igt_describe("One at a time, each as a whole.");
+	igt_subtest("posters")
+		test_posters();
 	igt_describe("No completion is no error.");
 	igt_subtest("timeout")
 		test_timeout();
@@ -444,6 +625,9 @@ igt_main {
 	igt_describe("Work that is queued does not keep its queue alive.");
 	igt_subtest("destroy-busy")
 		test_destroy_busy();
+	igt_describe("The wait for the work is the destroyer's alone.");
+	igt_subtest("destroy-polled")
+		test_destroy_polled();
 	igt_describe("The sum is right, and only there.");
 	igt_subtest("fetch-add")
 		test_atomics(true);

@@ -9,6 +9,12 @@
  * SUBTEST: exporter-%s
  * Description: A breach is counted, told by ioctl, and logged once with the
  *	exporter's name.
+ * SUBTEST: exporter-in-turn
+ * Description: A buffer that can't be mapped for two regions at once fails the request.
+ * SUBTEST: exporter-lost
+ * Description: Bytes that did not arrive are not read: the request fails, each time.
+ * SUBTEST: exporter-lost-device
+ * Description: The same of a device that is gone; the region ends with it.
  * SUBTEST: importer-late-unmap
  * Description: The exporter waits for an importer that unmaps late.
  * SUBTEST: importer-never-unmap
@@ -29,19 +35,6 @@ IGT_TEST_DESCRIPTION("Who breaks the rules is caught.");
 
 static int fd = -1, nic = -1, rogue = -1;
 static bool dynamic;
-
-static int open_rogue(void)
-{
-	const char *modules = getenv("MODULES");
-	char command[256];
-
-	igt_require_f(modules, "MODULES does not say where the test modules are\n");
-	snprintf(command, sizeof(command), "%s/rogue.ko", modules);
-	igt_require_f(!access(command, R_OK), "no %s\n", command);
-	snprintf(command, sizeof(command), "[ -d /sys/module/rogue ] || insmod %s/rogue.ko", modules);
-	igt_assert_eq(system(command), 0);
-	return open("/dev/rogue", O_RDWR);
-}
 
 static struct vrnic_reg_mr rogue_region(uint32_t fault)
 {
@@ -122,6 +115,95 @@ static void test_exporter(uint32_t fault, uint32_t violation, int error)
 	igt_assert_lte(1, violations(&reg, &last));
 	igt_assert_eq(last, violation);
 	igt_assert_eq(count_in_dmesg("exporter rogue breaks the dma-buf contract"), 1);
+	free_region(&reg);
+}
+
+/* Two regions of one buffer, from its first half to its second. */
+static uint32_t copy_between(uint32_t fault, uint32_t mode)
+{
+	struct rogue_export export = { .size = KIB(32), .fault = fault };
+	uint32_t queue = vrnic_create_queue(nic, 4), status;
+	uint8_t *local = alloc_pages(KIB(32));
+	struct vrnic_reg_mr mem = vrnic_reg_user(nic, local, KIB(32)), a, b;
+
+	igt_assert_eq(do_call(rogue, ROGUE_IOC_EXPORT, &export), 0);
+	a = vrnic_reg_dma_buf(nic, export.fd, mode, export.size);
+	b = vrnic_reg_dma_buf(nic, export.fd, mode, export.size);
+
+	/* One at a time is no problem. */
+	pattern_fill(local, KIB(16), 1 + mode);
+	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &a, 0, &mem, 0, KIB(16)).status, 0);
+	status = vrnic_copy(nic, queue, VRNIC_OP_WRITE, &b, KIB(16), &a, 0, KIB(16)).status;
+	if (!status) {
+		igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_READ, &a, KIB(16), &mem, KIB(16),
+					 KIB(16)).status, 0);
+		pattern_check(local + KIB(16), KIB(16), 1 + mode);
+	}
+	/* Nor does anything go on in the background. */
+	usleep(100000);
+	igt_assert_lt(vrnic_query_mr(nic, a.handle).counters.maps +
+		      vrnic_query_mr(nic, b.handle).counters.maps, 100);
+
+	vrnic_destroy_queue(nic, queue);
+	vrnic_dereg_mr(nic, a.handle);
+	vrnic_dereg_mr(nic, b.handle);
+	vrnic_dereg_mr(nic, mem.handle);
+	munmap(local, KIB(32));
+	close(export.fd);
+	return status;
+}
+
+static void test_in_turn(void)
+{
+	uint32_t mode;
+
+	igt_require_f(dynamic, "this kernel pins mapped buffers\n");
+	for (mode = VRNIC_MR_ON_DEMAND; mode <= VRNIC_MR_FENCED; mode++) {
+		igt_assert_eq(copy_between(ROGUE_NONE, mode), VRNIC_WC_SUCCESS);
+		igt_assert_eq(copy_between(ROGUE_IN_TURN, mode), VRNIC_WC_GENERAL_ERR);
+	}
+}
+
+/* A read of a buffer into memory that has a pattern, and what became of both. */
+static void read_lost(const struct vrnic_reg_mr *reg, uint32_t status)
+{
+	uint32_t queue = vrnic_create_queue(nic, 4);
+	uint8_t *local = alloc_pages(KIB(32));
+	struct vrnic_reg_mr mem = vrnic_reg_user(nic, local, KIB(32));
+	struct vrnic_wc wc;
+	uint64_t i;
+
+	pattern_fill(local, KIB(32), 5);
+	wc = vrnic_copy(nic, queue, VRNIC_OP_READ, reg, 0, &mem, 0, KIB(32));
+	igt_assert_eq(wc.status, status);
+	igt_assert_eq_u64(wc.byte_len, status ? 0 : KIB(32));
+	if (status)
+		pattern_check(local, KIB(32), 5);
+	else
+		for (i = 0; i < KIB(32); i++)
+			igt_assert_eq(local[i], 0);
+	vrnic_destroy_queue(nic, queue);
+	vrnic_dereg_mr(nic, mem.handle);
+	munmap(local, KIB(32));
+}
+
+static void test_lost(uint32_t fault, uint32_t status, int error, uint32_t state)
+{
+	struct vrnic_reg_mr reg = rogue_region(ROGUE_NONE);
+	uint32_t last;
+
+	/* The control: zeroes are read where nothing was lost. */
+	read_lost(&reg, VRNIC_WC_SUCCESS);
+	free_region(&reg);
+
+	/* While the fence is on its way, and when it has ended. */
+	reg = rogue_region(fault);
+	read_lost(&reg, status);
+	read_lost(&reg, status);
+	igt_assert_eq(advise(&reg), error);
+	igt_assert_eq(vrnic_query_mr(nic, reg.handle).state, state);
+	/* It is a misfortune, not a breach of the contract. */
+	igt_assert_eq_u64(violations(&reg, &last), 0);
 	free_region(&reg);
 }
 
@@ -211,7 +293,7 @@ static void test_vmap(void)
 {
 	uint32_t handle, place;
 	struct rogue_vmap vmap;
-	uint64_t *p;
+	uint64_t *p, word;
 
 	for (place = SYSTEM; place <= VRAM; place++) {
 		int user = open("/dev/rogue", O_RDWR);
@@ -224,15 +306,18 @@ static void test_vmap(void)
 		igt_assert_eq(do_call(user, ROGUE_IOC_VMAP, &vmap), 0);
 		igt_assert_eq(vmap.is_iomem, place == VRAM &&
 			      vvram_query(fd).backend == DRM_VVRAM_BACKEND_PCI);
-		igt_assert_eq_u64(vmap.word, p[0]);
-		igt_assert_eq_u64(vmap.last, ~p[KIB(64) / 8 - 1]);
+		igt_assert_eq(pread(user, &word, 8, KIB(64) - 8), 8);
+		igt_assert_eq_u64(word, p[KIB(64) / 8 - 1]);
+		word = ~word;
+		igt_assert_eq(pwrite(user, &word, 8, KIB(64) - 8), 8);
+		igt_assert_eq_u64(word, p[KIB(64) / 8 - 1]);
 
 		igt_assert_eq(vvram_info(fd, handle).placement, place);
 		igt_assert_lte(1, vvram_info(fd, handle).pins);
 		igt_assert_eq(__vvram_move(fd, handle, place == VRAM ? SYSTEM : VRAM), -EBUSY);
 		close(user);
 		vvram_move(fd, handle, place == VRAM ? SYSTEM : VRAM);
-		igt_assert_eq_u64(vmap.last, ~p[KIB(64) / 8 - 1]);
+		igt_assert_eq_u64(word, p[KIB(64) / 8 - 1]);
 		close(vmap.fd);
 		munmap(p, KIB(64));
 		gem_close(fd, handle);
@@ -269,6 +354,16 @@ igt_main {
 		igt_subtest_f("exporter-%s", faults[i].name)
 			test_exporter(faults[i].fault, faults[i].violation, faults[i].error);
 	}
+	igt_describe("Two regions that take the buffer from each other come to an end.");
+	igt_subtest("exporter-in-turn")
+		test_in_turn();
+	igt_describe("What is behind a fence with an error is anybody's.");
+	igt_subtest("exporter-lost")
+		test_lost(ROGUE_LOST, VRNIC_WC_GENERAL_ERR, -EIO, 0);
+	igt_describe("A device that is gone does not come back to the region.");
+	igt_subtest("exporter-lost-device")
+		test_lost(ROGUE_LOST_DEVICE, VRNIC_WC_REM_ACCESS_ERR, -ENODEV,
+			  VRNIC_MR_STATE_REVOKED);
 	igt_describe("The control: the exporter's wait shows a late importer.");
 	igt_subtest("importer-late-unmap")
 		test_late_unmap();

@@ -285,7 +285,7 @@ static void test_continuous_moves(uint32_t mode)
 	struct vrnic_query_mr mr;
 
 	mover_start(&m, fd, s.handle);
-	while (now_ms() < end)
+	while (!round || mover_goes_on(&m, end, 6))
 		transfer_round(nic, queue, &s.reg, &mem, local, slot, ++round);
 	mover_stop(&m);
 
@@ -294,7 +294,6 @@ static void test_continuous_moves(uint32_t mode)
 		 (unsigned long long)round, (unsigned long long)vvram_info(fd, s.handle).moves,
 		 (unsigned long long)mr.counters.invalidations,
 		 (unsigned long long)mr.counters.maps, (unsigned long long)mr.counters.faults);
-	igt_assert_lt(0, round);
 	igt_assert_eq_u64(mr.counters.dma_faults, 0);
 	igt_assert_eq_u64(mr.counters.violations, 0);
 	if (dynamic) {
