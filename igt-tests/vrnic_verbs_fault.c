@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+/**
+ * TEST: vrnic verbs fault
+ * Category: Core
+ * Description: Each allocation and each user copy of each verb fails once.
+ *
+ * SUBTEST: calls
+ * Description: All verbs get the right errno, leave nothing behind, and work the next time.
+ */
+
+#include <rdma/ib_user_verbs.h>
+
+#include "faults.h"
+#include "verbs.h"
+
+IGT_TEST_DESCRIPTION("Each allocation and each user copy of each verb fails once.");
+
+static int fd = -1, nic = -1;
+
+struct subject {
+	struct ibv_device *device;
+	struct end a, b, shared;
+	struct movable m;
+	/* From a to b. */
+	struct ibv_qp_attr attr;
+	/* What the last call has made. */
+	struct ibv_context *ctx;
+	struct ibv_pd *pd;
+	struct ibv_comp_channel *channel;
+	struct ibv_cq *cq;
+	struct ibv_qp *qp;
+	struct ibv_srq *srq;
+	struct ibv_ah *ah;
+	struct ibv_mr *mr;
+};
+
+static int made(const void *object)
+{
+	return object ? 0 : -errno;
+}
+
+static int run_open(void *ctx)
+{
+	struct subject *s = ctx;
+
+	errno = 0;
+	s->ctx = ibv_open_device(s->device);
+	/* The library does not say why. */
+	return s->ctx ? 0 : -ENOMEM;
+}
+
+static void undo_open(void *ctx)
+{
+	igt_assert_eq(ibv_close_device(((struct subject *)ctx)->ctx), 0);
+}
+
+static int run_query_device(void *ctx)
+{
+	struct ibv_device_attr attr;
+
+	return -ibv_query_device(((struct subject *)ctx)->a.ctx, &attr);
+}
+
+static int run_query_port(void *ctx)
+{
+	struct ibv_port_attr attr;
+
+	return -ibv_query_port(((struct subject *)ctx)->a.ctx, 1, &attr);
+}
+
+static int run_pd(void *ctx)
+{
+	struct subject *s = ctx;
+
+	s->pd = ibv_alloc_pd(s->a.ctx);
+	return made(s->pd);
+}
+
+static void undo_pd(void *ctx)
+{
+	igt_assert_eq(ibv_dealloc_pd(((struct subject *)ctx)->pd), 0);
+}
+
+static int run_reg(void *ctx)
+{
+	struct subject *s = ctx;
+
+	s->mr = ibv_reg_mr(s->a.pd, s->a.mem + 100, SIZE - 200, ALL);
+	return made(s->mr);
+}
+
+static int run_reg_dma_buf(void *ctx)
+{
+	struct subject *s = ctx;
+
+	s->mr = ibv_reg_dmabuf_mr(s->a.pd, 0, SIZE, 0, s->m.dmabuf, ALL);
+	return made(s->mr);
+}
+
+static void undo_reg(void *ctx)
+{
+	igt_assert_eq(ibv_dereg_mr(((struct subject *)ctx)->mr), 0);
+}
+
+static int run_advise(void *ctx)
+{
+	struct subject *s = ctx;
+	struct ibv_sge sge = { 0, SIZE, s->m.mr->lkey };
+
+	return -ibv_advise_mr(s->b.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE,
+			      IBV_ADVISE_MR_FLAG_FLUSH, &sge, 1);
+}
+
+static int run_channel(void *ctx)
+{
+	struct subject *s = ctx;
+
+	s->channel = ibv_create_comp_channel(s->a.ctx);
+	return made(s->channel);
+}
+
+static void undo_channel(void *ctx)
+{
+	igt_assert_eq(ibv_destroy_comp_channel(((struct subject *)ctx)->channel), 0);
+}
+
+static int run_cq(void *ctx)
+{
+	struct subject *s = ctx;
+
+	s->cq = ibv_create_cq(s->a.ctx, 100, NULL, NULL, 0);
+	return made(s->cq);
+}
+
+static int run_cq_ex(void *ctx)
+{
+	struct subject *s = ctx;
+	struct ibv_cq_init_attr_ex attr = { .cqe = 100, .wc_flags = IBV_WC_STANDARD_FLAGS };
+	struct ibv_cq_ex *cq = ibv_create_cq_ex(s->a.ctx, &attr);
+
+	s->cq = cq ? ibv_cq_ex_to_cq(cq) : NULL;
+	return made(cq);
+}
+
+static void undo_cq(void *ctx)
+{
+	igt_assert_eq(ibv_destroy_cq(((struct subject *)ctx)->cq), 0);
+}
+
+static int run_arm(void *ctx)
+{
+	return -ibv_req_notify_cq(((struct subject *)ctx)->a.cq, 0);
+}
+
+static int run_srq(void *ctx)
+{
+	struct ibv_srq_init_attr init = { .attr = { .max_wr = 100, .max_sge = 2 } };
+	struct subject *s = ctx;
+
+	s->srq = ibv_create_srq(s->a.pd, &init);
+	return made(s->srq);
+}
+
+static void undo_srq(void *ctx)
+{
+	igt_assert_eq(ibv_destroy_srq(((struct subject *)ctx)->srq), 0);
+}
+
+static int run_limit(void *ctx)
+{
+	struct ibv_srq_attr attr = { .srq_limit = 3 };
+
+	return -ibv_modify_srq(((struct subject *)ctx)->shared.srq, &attr, IBV_SRQ_LIMIT);
+}
+
+static int run_query_srq(void *ctx)
+{
+	struct ibv_srq_attr attr;
+
+	return -ibv_query_srq(((struct subject *)ctx)->shared.srq, &attr);
+}
+
+static int create_qp(struct subject *s, enum ibv_qp_type type)
+{
+	struct ibv_qp_init_attr init = {
+		.cap = {
+			.max_send_wr = 100, .max_recv_wr = 100, .max_send_sge = 2,
+			.max_recv_sge = 2, .max_inline_data = 64,
+		},
+		.qp_type = type, .send_cq = s->a.cq, .recv_cq = s->a.cq,
+	};
+
+	s->qp = ibv_create_qp(s->a.pd, &init);
+	return made(s->qp);
+}
+
+static int run_rc(void *ctx)
+{
+	return create_qp(ctx, IBV_QPT_RC);
+}
+
+static int run_ud(void *ctx)
+{
+	return create_qp(ctx, IBV_QPT_UD);
+}
+
+static int run_qp_ex(void *ctx)
+{
+	struct subject *s = ctx;
+	struct ibv_qp_init_attr_ex init = {
+		.cap = { .max_send_wr = 100, .max_recv_wr = 100, .max_send_sge = 2 },
+		.qp_type = IBV_QPT_RC, .send_cq = s->a.cq, .recv_cq = s->a.cq, .pd = s->a.pd,
+		.comp_mask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS,
+		.send_ops_flags = IBV_QP_EX_WITH_RDMA_WRITE,
+	};
+
+	s->qp = ibv_create_qp_ex(s->a.ctx, &init);
+	return made(s->qp);
+}
+
+static void undo_qp(void *ctx)
+{
+	igt_assert_eq(ibv_destroy_qp(((struct subject *)ctx)->qp), 0);
+}
+
+static int run_ah(void *ctx)
+{
+	struct subject *s = ctx;
+
+	s->ah = ibv_create_ah(s->a.pd, &s->attr.ah_attr);
+	return made(s->ah);
+}
+
+static void undo_ah(void *ctx)
+{
+	igt_assert_eq(ibv_destroy_ah(((struct subject *)ctx)->ah), 0);
+}
+
+/* A change of a queue pair from where it is, be it by a fault, to where it was. */
+static int run_modify(void *ctx)
+{
+	struct subject *s = ctx;
+
+	return -__bring_to(&s->a, s->attr, IBV_QPS_RTS);
+}
+
+static int run_query_qp(void *ctx)
+{
+	struct ibv_qp_init_attr init;
+	struct ibv_qp_attr attr;
+
+	return -ibv_query_qp(((struct subject *)ctx)->a.qp, &attr, IBV_QP_STATE, &init);
+}
+
+static int run_bell(void *ctx)
+{
+	return -ring_bell(&((struct subject *)ctx)->a, IB_USER_VERBS_CMD_POST_SEND);
+}
+
+static int run_recv_bell(void *ctx)
+{
+	return -ring_bell(&((struct subject *)ctx)->a, IB_USER_VERBS_CMD_POST_RECV);
+}
+
+static int run_transfer(void *ctx)
+{
+	struct subject *s = ctx;
+	struct ibv_sge sge = { (uintptr_t)s->a.mem, SIZE, s->a.mr->lkey };
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_RDMA_WRITE, .sg_list = &sge, .num_sge = 1,
+		.wr.rdma.rkey = s->m.mr->rkey,
+	};
+
+	return -__post(&s->a, &wr);
+}
+
+/* Without the call that has failed, the next one brings both to the worker. */
+static void undo_transfer(void *ctx)
+{
+	struct subject *s = ctx;
+
+	igt_assert_eq(wait_wc(&s->a).status, 0);
+	while (!is_idle(s->a.cq))
+		;
+}
+
+static const struct fault_op ops[] = {
+	{ "open", run_open, undo_open },
+	{ "query device", run_query_device, NULL },
+	{ "query port", run_query_port, NULL },
+	{ "alloc pd", run_pd, undo_pd },
+	{ "reg user", run_reg, undo_reg },
+	{ "reg dma-buf", run_reg_dma_buf, undo_reg },
+	{ "advise", run_advise, NULL },
+	{ "create channel", run_channel, undo_channel },
+	{ "create cq", run_cq, undo_cq },
+	{ "create cq ex", run_cq_ex, undo_cq },
+	{ "arm cq", run_arm, NULL },
+	{ "create srq", run_srq, undo_srq },
+	{ "limit srq", run_limit, NULL },
+	{ "query srq", run_query_srq, NULL },
+	{ "create qp rc", run_rc, undo_qp },
+	{ "create qp ud", run_ud, undo_qp },
+	{ "create qp ex", run_qp_ex, undo_qp },
+	{ "create ah", run_ah, undo_ah },
+	{ "modify qp", run_modify, NULL },
+	{ "query qp", run_query_qp, NULL },
+	{ "bell", run_bell, NULL },
+	{ "bell of receive requests", run_recv_bell, NULL },
+	{ "transfer", run_transfer, undo_transfer },
+};
+
+static struct ibv_device *find_device(struct ibv_device **list)
+{
+	int i;
+
+	for (i = 0; list[i]; i++)
+		if (!strcmp(ibv_get_device_name(list[i]), "vrnic0"))
+			return list[i];
+	return NULL;
+}
+
+static void test_calls(void)
+{
+	struct ibv_device **list = ibv_get_device_list(NULL);
+	struct subject s = {};
+	unsigned int i;
+
+	igt_assert(list);
+	s.device = find_device(list);
+	igt_assert(s.device);
+	open_pair(&s.a, &s.b);
+	open_end_as(&s.shared, &(struct end_want){ .srq = 16 });
+	s.m = make_movable(fd, &s.b);
+	s.attr = attr_of(&s.a, &s.b);
+	for (i = 0; i < ARRAY_LEN(ops); i++)
+		igt_info("%s: %u faults\n", ops[i].name, fail_each(&ops[i], &s));
+	/* Of use as before. */
+	connect_ends(&s.a, &s.b);
+	pattern_fill(s.a.mem, SIZE, 7);
+	igt_assert_eq(rdma(&s.a, IBV_WR_RDMA_WRITE, 0, s.m.mr->rkey, SIZE), 0);
+	pattern_check(s.m.p, SIZE, 7);
+	free_movable(&s.m);
+	close_end(&s.a);
+	close_end(&s.b);
+	close_end(&s.shared);
+	ibv_free_device_list(list);
+	igt_assert_eq(vrnic_query(nic).mrs, 0);
+}
+
+igt_main {
+	igt_fixture {
+		struct ibv_context *ctx;
+
+		igt_require_f(faults_available(), "the kernel injects no faults\n");
+		fd = drm_open_driver(DRIVER_ANY);
+		nic = vrnic_open();
+		ctx = __open_verbs("vrnic0");
+		igt_require_f(ctx, "no verbs device, or no provider (RDMAV_DRIVERS)\n");
+		ibv_close_device(ctx);
+	}
+
+	igt_describe("The errno is right, nothing leaks.");
+	igt_subtest("calls")
+		test_calls();
+
+	igt_fixture {
+		close(nic);
+		close(fd);
+	}
+}
