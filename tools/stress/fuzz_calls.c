@@ -16,49 +16,13 @@
 
 #include "devices.h"
 #include "drm.h"
-#include "fuzz_calls.h"
+#include "fuzz_table.h"
 #include "vrnic.h"
 #include "vvram_drm.h"
 
 #define SLOTS		16
 #define SCRATCH		(1 << 16)
 #define PROGRAMS_A_FILE	8
-#define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
-
-enum resource {
-	GEM, DMABUF, SYNCOBJ, OFFSET, MR, LKEY, RKEY, QUEUE, RESOURCES,
-};
-
-enum kind {
-	ANY = RESOURCES, PAD, MAYBE, FLAGS, CHOICE, SIZE, COUNT, PLACE, TIME, ADDRESS, EVENT,
-	FDS, ARRAY,
-};
-
-struct field {
-	uint16_t offset, width;
-	/* An enum kind, or an enum resource. */
-	uint8_t kind;
-	/* Mask of flags, number of choices, or which entries. */
-	uint32_t arg;
-};
-
-struct result {
-	uint16_t offset;
-	enum resource resource;
-};
-
-struct op {
-	const char *name;
-	enum { VVRAM, VRNIC, TOUCH, NONSENSE } where;
-	unsigned long request;
-	struct field field[MOST_VALUES];
-	struct result result[3];
-	unsigned int results;
-};
-
-#define F(type, member, ...) \
-	{ offsetof(struct type, member), sizeof(((struct type *)0)->member), __VA_ARGS__ }
-#define RESULT(type, member, what) { offsetof(struct type, member), what }
 
 enum entries { WRS, SGES, SYNCS, ROOM };
 
@@ -156,13 +120,25 @@ static const struct op ops[] = {
 		F(vrnic_poll, wcs, ARRAY, ROOM), F(vrnic_poll, timeout_ns, TIME), } },
 };
 
+/* The same number, by name or drawn, for both tables. */
+static unsigned int op_count(void)
+{
+	return ARRAY_LEN(ops) + verbs_op_count;
+}
+
+static const struct op *op_of(unsigned int which)
+{
+	which %= op_count();
+	return which < ARRAY_LEN(ops) ? &ops[which] : &verbs_ops[which - ARRAY_LEN(ops)];
+}
+
 static int vvram = -1, vrnic = -1, event = -1, zero = -1, sink = -1;
 static uint8_t *scratch, *arena;
 static size_t arena_used;
 static uint64_t slots[RESOURCES][SLOTS];
 static unsigned int made[RESOURCES];
 
-static unsigned int values_of(const struct op *op)
+unsigned int values_of(const struct op *op)
 {
 	unsigned int n = 0;
 
@@ -183,6 +159,17 @@ static uint64_t draw_size(uint64_t *rnd)
 	if (!below(rnd, 8))
 		return 4096 * (1 + below(rnd, 512));
 	return 4096 * (1 + below(rnd, 8));
+}
+
+/* What changes of queue pairs ask for, now and then with one bit more or less. */
+static uint64_t draw_mask(uint64_t *rnd)
+{
+	static const uint32_t masks[] = {
+		0x1, 0x5, 0x39, 0x71, 0x101181, 0x129181, 0x12e01, 0x10001, 0x9, 0x41,
+	};
+	uint64_t mask = masks[below(rnd, ARRAY_LEN(masks))];
+
+	return below(rnd, 8) ? mask : mask ^ 1ULL << below(rnd, 21);
 }
 
 static uint64_t draw(const struct field *f, uint64_t *rnd)
@@ -211,6 +198,10 @@ static uint64_t draw(const struct field *f, uint64_t *rnd)
 		return below(rnd, SCRATCH);
 	case EVENT:
 		return below(rnd, 8) ? 0 : below(rnd, 4);
+	case STATE:
+		return below(rnd, 7);
+	case MASK:
+		return draw_mask(rnd);
 	case ARRAY:
 	case ANY:
 		return next_random(rnd);
@@ -219,7 +210,7 @@ static uint64_t draw(const struct field *f, uint64_t *rnd)
 	}
 }
 
-static void put(uint8_t *at, const struct field *f, uint64_t value)
+void put(uint8_t *at, const struct field *f, uint64_t value)
 {
 	memcpy(at + f->offset, &value, f->width);
 }
@@ -229,8 +220,6 @@ static uint64_t resource(enum resource r, uint64_t value)
 	return value < SLOTS && made[r] ? slots[r][value % (made[r] < SLOTS ? made[r] : SLOTS)] :
 					  value;
 }
-
-static uint64_t resolve(const struct field *f, uint64_t value);
 
 /* As many as any call may look at, in memory that ends with the arena. */
 static uint64_t make_array(enum entries which, uint64_t seed)
@@ -258,7 +247,7 @@ static uint64_t make_array(enum entries which, uint64_t seed)
 	return (uintptr_t)at;
 }
 
-static uint64_t resolve(const struct field *f, uint64_t value)
+uint64_t resolve(const struct field *f, uint64_t value)
 {
 	switch (f->kind) {
 	case ARRAY:
@@ -291,14 +280,30 @@ static void touch(uint64_t offset, uint64_t size, bool write)
 	munmap(p, size);
 }
 
+void keep_result(enum resource r, uint64_t value)
+{
+	if ((r == DMABUF || r == IB_CHANNEL) && made[r] >= SLOTS)
+		close(slots[r][made[r] % SLOTS]);
+	slots[r][made[r]++ % SLOTS] = value;
+}
+
+uint8_t *memory(void)
+{
+	return scratch;
+}
+
 static void run_call(const struct fuzz_call *c)
 {
-	const struct op *op = &ops[c->which % ARRAY_LEN(ops)];
+	const struct op *op = op_of(c->which);
 	uint8_t arg[256] = {};
 	unsigned int i, n = values_of(op);
 	const struct result *r;
 	uint64_t value;
 
+	if (op->where >= VERBS_WRITE) {
+		run_verbs_call(op, c);
+		return;
+	}
 	if (op->where == TOUCH) {
 		touch(resource(OFFSET, c->value[0]), c->value[1], c->value[2]);
 		return;
@@ -315,9 +320,7 @@ static void run_call(const struct fuzz_call *c)
 		r = &op->result[i];
 		value = 0;
 		memcpy(&value, arg + r->offset, r->resource == OFFSET ? 8 : 4);
-		if (r->resource == DMABUF && made[DMABUF] >= SLOTS)
-			close(slots[DMABUF][made[DMABUF] % SLOTS]);
-		slots[r->resource][made[r->resource]++ % SLOTS] = value;
+		keep_result(r->resource, value);
 	}
 }
 
@@ -341,11 +344,13 @@ static void open_devices(void)
 	if (programs++ % PROGRAMS_A_FILE)
 		return;
 	if (vvram >= 0) {
+		close_verbs();
 		close(vrnic);
 		close(vvram);
 	}
 	vvram = open_vvram();
 	vrnic = open_vrnic();
+	open_verbs();
 }
 
 void run_program(const struct program *p)
@@ -359,6 +364,8 @@ void run_program(const struct program *p)
 		run_call(&p->call[i]);
 	for (i = 0; i < made[DMABUF] && i < SLOTS; i++)
 		close(slots[DMABUF][i]);
+	for (i = 0; i < made[IB_CHANNEL] && i < SLOTS; i++)
+		close(slots[IB_CHANNEL][i]);
 }
 
 static void random_call(struct fuzz_call *c, uint64_t *rnd)
@@ -366,8 +373,8 @@ static void random_call(struct fuzz_call *c, uint64_t *rnd)
 	const struct op *op;
 	unsigned int i, n;
 
-	c->which = below(rnd, ARRAY_LEN(ops));
-	op = &ops[c->which];
+	c->which = below(rnd, op_count());
+	op = op_of(c->which);
 	n = values_of(op);
 	for (i = 0; i < n; i++)
 		c->value[i] = draw(&op->field[i], rnd);
@@ -414,7 +421,7 @@ static void mutate_once(struct program *p, const struct program *other, uint64_t
 		p->count = i + n;
 		break;
 	default:
-		op = &ops[p->call[i].which % ARRAY_LEN(ops)];
+		op = op_of(p->call[i].which);
 		n = values_of(op);
 		k = below(rnd, n);
 		p->call[i].value[k] = draw(&op->field[k], rnd);
@@ -435,7 +442,7 @@ void print_program(FILE *f, const struct program *p)
 	unsigned int i, k;
 
 	for (i = 0; i < p->count; i++) {
-		op = &ops[p->call[i].which % ARRAY_LEN(ops)];
+		op = op_of(p->call[i].which);
 		fprintf(f, "%s%s", i ? "; " : "", op->name);
 		for (k = 0; k < values_of(op); k++)
 			fprintf(f, " %llx", (unsigned long long)p->call[i].value[k]);
@@ -448,13 +455,13 @@ static bool parse_call(char *text, struct fuzz_call *c)
 	char *save = NULL, *word = strtok_r(text, "\n ", &save);
 	unsigned int i, k = 0;
 
-	for (i = 0; word && i < ARRAY_LEN(ops); i++) {
-		if (strcmp(word, ops[i].name))
+	for (i = 0; word && i < op_count(); i++) {
+		if (strcmp(word, op_of(i)->name))
 			continue;
 		c->which = i;
 		while ((word = strtok_r(NULL, "\n ", &save)) && k < MOST_VALUES)
 			c->value[k++] = strtoull(word, NULL, 16);
-		return k == values_of(&ops[i]);
+		return k == values_of(op_of(i));
 	}
 	return false;
 }
