@@ -27,12 +27,13 @@ int main(void)
 		const char *name;
 		void (*run)(void);
 	} figures[] = {
-		{ "migrate", bench_migrate }, { "engine", bench_engine },
+		{ "migrate", bench_migrate }, { "scattered", bench_scattered },
+		{ "engine", bench_engine },
 		{ "small", bench_small }, { "warm", bench_warm },
 		{ "mapping", bench_mapping }, { "lifetimes", bench_lifetimes },
 		{ "first-byte", bench_first_byte }, { "under-moves", bench_under_moves },
 		{ "notify", bench_notify }, { "evict", bench_evict },
-		{ "memory", bench_memory },
+		{ "memory", bench_memory }, { "verbs", bench_verbs },
 	};
 	unsigned int i;
 

@@ -12,16 +12,6 @@
 #include "drm.h"
 #include "rig.h"
 
-static void wait_empty(void)
-{
-	struct drm_vvram_query query = {};
-
-	do {
-		usleep(1000);
-		must("query", call(vvram, DRM_IOCTL_VVRAM_QUERY, &query));
-	} while (query.vram_used > 4096);
-}
-
 static void evict_among(unsigned int count)
 {
 	struct drm_vvram_query query = {};

@@ -45,13 +45,7 @@ static void first_byte(uint64_t size)
 	gem_close(vvram, handle);
 }
 
-struct mover {
-	uint32_t handle;
-	volatile bool stop;
-	uint64_t sum, longest;
-};
-
-static void *mover(void *arg)
+void *mover(void *arg)
 {
 	struct mover *m = arg;
 	uint64_t ns;

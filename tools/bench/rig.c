@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "devices.h"
 #include "drm.h"
@@ -79,6 +81,16 @@ void gem_close(int fd, uint32_t handle)
 	struct drm_gem_close arg = { .handle = handle };
 
 	must("close", call(fd, DRM_IOCTL_GEM_CLOSE, &arg));
+}
+
+void wait_empty(void)
+{
+	struct drm_vvram_query query = {};
+
+	do {
+		usleep(1000);
+		must("query", call(vvram, DRM_IOCTL_VVRAM_QUERY, &query));
+	} while (query.vram_used > 4096);
 }
 
 int export(int fd, uint32_t handle)
@@ -225,4 +237,13 @@ uint64_t traffic_run(struct traffic *t)
 void grow_tlbs(void)
 {
 	must("TLBs", ioctl(bench, MOVABLE_BENCH_GROW_TLBS) ? -errno : 0);
+}
+
+double memcpy_ns(int fd, uint64_t size, bool from)
+{
+	struct movable_bench_memcpy arg = { .fd = fd, .from = from, .size = size };
+
+	grow_tlbs();
+	must("memcpy", call(bench, MOVABLE_BENCH_MEMCPY, &arg));
+	return arg.ns;
 }

@@ -7,6 +7,7 @@
  * fails ends the benchmark.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vrnic.h"
@@ -31,8 +32,19 @@ struct traffic {
 	struct vrnic_wr wrs[64];
 };
 
+/* A thread that moves a buffer to and fro, and how long that took. */
+struct mover {
+	uint32_t handle;
+	volatile bool stop;
+	uint64_t sum, longest;
+};
+
+void *mover(void *arg);
+
 /* Nanoseconds. */
 uint64_t now(void);
+/* VRAM that is in use, but for what the benchmark holds all the time, is free again. */
+void wait_empty(void);
 /* Of two; zero is none yet. */
 double least(double a, double b);
 /* A line of the results. */
@@ -56,10 +68,13 @@ void traffic_init(struct traffic *t, const struct vrnic_reg_mr *to, uint32_t op,
 void traffic_fini(struct traffic *t);
 uint64_t traffic_run(struct traffic *t);
 void grow_tlbs(void);
+/* One copy between a dma-buf and pages, by the kernel's memcpy. */
+double memcpy_ns(int fd, uint64_t size, bool from);
 int by_size(const void *a, const void *b);
 
 /* The figures. */
 void bench_migrate(void);
+void bench_scattered(void);
 void bench_engine(void);
 void bench_small(void);
 void bench_warm(void);
@@ -70,5 +85,6 @@ void bench_under_moves(void);
 void bench_notify(void);
 void bench_evict(void);
 void bench_memory(void);
+void bench_verbs(void);
 
 #endif /* RIG_H */
