@@ -23,21 +23,20 @@ say() {
 
 # need COMMAND PACKAGE...: install the packages unless the command is there
 need() {
+	command -v "$1" >/dev/null || with_lock packages install_for "$@" || exit 1
+}
+
+# Guests that start together need the same: the second one finds it there.
+install_for() {
 	local cmd=$1
 
 	shift
 	command -v "$cmd" >/dev/null && return
 	say "installing $*"
-	apt_update_once
-	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -q --no-install-recommends "$@" >&2 ||
-		die "can not install $*"
-}
-
-apt_update_once() {
-	[ -n "${apt_updated:-}" ] && return
 	as_root apt-get update -q >&2 || die "apt-get update failed"
-	apt_updated=1
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -q -o DPkg::Lock::Timeout=300 --no-install-recommends "$@" >&2 ||
+		die "can not install $*"
 }
 
 as_root() {
