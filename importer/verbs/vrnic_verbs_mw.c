@@ -186,8 +186,9 @@ int vrnic_ib_mw_bind(struct vrnic_ib_qp *qp)
 	int status = IB_WC_MW_BIND_ERR;
 	struct vrnic_mr *mr;
 
-	if (send->mw_access & ~(IB_ACCESS_REMOTE_WRITE | IB_ACCESS_REMOTE_READ |
-				IB_ACCESS_REMOTE_ATOMIC))
+	/* Local rights are of no use in a window; programs ask for them, and hardware lets them. */
+	if (send->mw_access & ~(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE |
+				IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC))
 		return IB_WC_LOC_QP_OP_ERR;
 	/* Of nothing: it is given up. */
 	if (!send->mw_length)
