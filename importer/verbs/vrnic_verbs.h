@@ -22,8 +22,8 @@
 #define VRNIC_IB_PORT		1
 #define VRNIC_IB_MAX_MSG	BIT(31)
 #define VRNIC_IB_MAX_WR		16384
-/* When its size changes, all of a queue is copied under a spinlock. */
-#define VRNIC_IB_MAX_CQE	BIT(16)
+/* Libraries have one queue for all that they ever may connect to. */
+#define VRNIC_IB_MAX_CQE	BIT(18)
 #define VRNIC_IB_MAX_SGE	VRNIC_MAX_RANGES
 #define VRNIC_IB_MAX_INLINE	512
 #define VRNIC_IB_MAX_RD_ATOMIC	128
@@ -175,9 +175,11 @@ struct vrnic_ib_ring {
 struct vrnic_ib_cq {
 	/** @ib: What ib_core knows; first. */
 	struct ib_cq ib;
+	/** @resize: One at a time changes its size. */
+	struct mutex resize;
 	/** @lock: Protects all below; innermost. */
 	spinlock_t lock;
-	/** @ring: The completions. */
+	/** @ring: The completions; changes with @resize held as well. */
 	struct vrnic_ib_ring *ring;
 	/** @armed: Which completion is told of: enum ib_cq_notify_flags; 0 for none. */
 	u8 armed;

@@ -4,6 +4,7 @@
  */
 
 #include <linux/ktime.h>
+#include <linux/mutex.h>
 
 #include "verbs.h"
 #include "vrnic_verbs.h"
@@ -33,6 +34,7 @@ int vrnic_ib_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 	if (ret)
 		return ret;
 
+	mutex_init(&cq->resize);
 	spin_lock_init(&cq->lock);
 	cq->ring = vrnic_ib_ring_create(udata, attr->cqe, sizeof(struct vrnic_verbs_cqe), &resp.cq);
 	if (!cq->ring)
@@ -47,29 +49,70 @@ int vrnic_ib_create_cq(struct ib_cq *ibcq, const struct ib_cq_init_attr *attr,
 
 static int vrnic_ib_destroy_cq(struct ib_cq *ibcq, struct ib_udata *udata)
 {
-	vrnic_ib_ring_destroy(to_vrnic_cq(ibcq)->ring);
+	struct vrnic_ib_cq *cq = to_vrnic_cq(ibcq);
+
+	vrnic_ib_ring_destroy(cq->ring);
+	mutex_destroy(&cq->resize);
 	return 0;
 }
 
-/* Completions that were not taken keep their counts. The client may have written any count. */
-static int vrnic_ib_cq_take_over(struct vrnic_ib_cq *cq, struct vrnic_ib_ring *to)
+static void vrnic_ib_cq_copy(struct vrnic_ib_ring *to, const struct vrnic_ib_ring *from, u32 pos,
+			     u32 end)
 {
-	struct vrnic_ib_ring *from = cq->ring;
 	const struct vrnic_verbs_cqe *old = (void *)(from->head + 1);
 	struct vrnic_verbs_cqe *new = (void *)(to->head + 1);
-	u32 pos = READ_ONCE(from->head->consumer);
+
+	for (; pos != end; pos++)
+		new[pos & (to->slots - 1)] = old[pos & (from->slots - 1)];
+}
+
+/* Whether the completions that were not taken have room. The client may have written any count. */
+static bool vrnic_ib_cq_fits(const struct vrnic_ib_ring *to, const struct vrnic_ib_ring *from,
+			     u32 consumer)
+{
+	return from->pos - consumer <= min(from->slots, to->slots);
+}
+
+/*
+ * Completions that were not taken keep their counts. Those that were there before @copied
+ * are in @to already.
+ */
+static int vrnic_ib_cq_take_over(struct vrnic_ib_cq *cq, struct vrnic_ib_ring *to, u32 copied)
+{
+	struct vrnic_ib_ring *from = cq->ring;
+	u32 consumer = READ_ONCE(from->head->consumer);
 
 	lockdep_assert_held(&cq->lock);
 
-	if (from->pos - pos > min(from->slots, to->slots))
+	if (!vrnic_ib_cq_fits(to, from, consumer))
 		return -EINVAL;
+	vrnic_ib_cq_copy(to, from, copied, from->pos);
 	to->pos = from->pos;
 	to->head->producer = from->pos;
-	to->head->consumer = pos;
-	for (; pos != from->pos; pos++)
-		new[pos & (to->slots - 1)] = old[pos & (from->slots - 1)];
+	to->head->consumer = consumer;
 	cq->ring = to;
+	cq->ib.cqe = to->slots;
 	return 0;
+}
+
+/* Only what comes meanwhile is copied under the lock, which requests wait for. */
+static int vrnic_ib_cq_replace(struct vrnic_ib_cq *cq, struct vrnic_ib_ring *to)
+{
+	struct vrnic_ib_ring *from = cq->ring;
+	u32 consumer, end;
+
+	lockdep_assert_held(&cq->resize);
+
+	scoped_guard(spinlock, &cq->lock) {
+		consumer = READ_ONCE(from->head->consumer);
+		if (!vrnic_ib_cq_fits(to, from, consumer))
+			return -EINVAL;
+		end = from->pos;
+	}
+	vrnic_ib_cq_copy(to, from, consumer, end);
+
+	guard(spinlock)(&cq->lock);
+	return vrnic_ib_cq_take_over(cq, to, end);
 }
 
 static int vrnic_ib_resize_cq(struct ib_cq *ibcq, COMPAT_RESIZE_CQE cqe, struct ib_udata *udata)
@@ -90,11 +133,9 @@ static int vrnic_ib_resize_cq(struct ib_cq *ibcq, COMPAT_RESIZE_CQE cqe, struct 
 	ret = vrnic_ib_respond(udata, &resp, sizeof(resp));
 	if (ret)
 		goto err_destroy;
-	scoped_guard(spinlock, &cq->lock) {
+	scoped_guard(mutex, &cq->resize) {
 		old = cq->ring;
-		ret = vrnic_ib_cq_take_over(cq, ring);
-		if (!ret)
-			ibcq->cqe = ring->slots;
+		ret = vrnic_ib_cq_replace(cq, ring);
 	}
 	if (ret)
 		goto err_destroy;
