@@ -632,8 +632,6 @@ static int vrnic_ib_retry_silent(struct vrnic_ib_qp *qp, unsigned long *delay)
 		*delay = HZ;
 		return VRNIC_IB_SILENT;
 	}
-	if (qp->tries > qp->attr.retry_cnt)
-		return IB_WC_RETRY_EXC_ERR;
 	qp->tries++;
 	*delay = nsecs_to_jiffies(4096ULL << qp->attr.timeout) + 1;
 	return VRNIC_IB_SILENT;
@@ -689,6 +687,9 @@ static int vrnic_ib_execute(struct vrnic_ib_qp *qp, unsigned long *delay)
 	unsigned long rnr_delay;
 	int status;
 
+	/* Its answer has been waited for in vain after each try, the last one among them. */
+	if (qp->tries > qp->attr.retry_cnt)
+		return IB_WC_RETRY_EXC_ERR;
 	status = vrnic_ib_prepare(qp);
 	if (!status && qp->mover.now && qp->local.len > vrnic_ib_caller_bytes())
 		return VRNIC_IB_LATER;
