@@ -19,6 +19,8 @@
  * Description: Files and queues in the hands of a child, or of a stranger.
  * SUBTEST: races
  * Description: Calls for one object from several threads, and its end among them.
+ * SUBTEST: crowd
+ * Description: One who has more queue pairs waiting than there are workers holds up nobody.
  * SUBTEST: unloaded
  * Description: The module goes while clients have contexts and mapped queues.
  */
@@ -131,6 +133,73 @@ static void stop_bystander(struct bystander *s)
 	igt_assert_lt(rounds, s->rounds);
 	close_end(&s->a);
 	close_end(&s->b);
+}
+
+/* More of them than a workqueue has workers. */
+#define CROWD		1100
+#define CROWD_MS	30000
+
+static struct ibv_qp *join_crowd(struct end *e)
+{
+	struct ibv_qp_init_attr init = {
+		.cap = { .max_send_wr = 1, .max_send_sge = 1 }, .qp_type = IBV_QPT_UD,
+		.sq_sig_all = 1, .send_cq = e->cq, .recv_cq = e->cq,
+	};
+	struct end one = *e;
+
+	one.qp = ibv_create_qp(e->pd, &init);
+	igt_assert(one.qp);
+	bring_to(&one, e, IBV_QPS_RTS);
+	return one.qp;
+}
+
+/* Datagrams to where nobody receives, from a buffer that is on its way. */
+static void crowd_sends(struct end *e, struct movable *m, struct ibv_qp **qp)
+{
+	struct ibv_sge sge = { 0, 64, m->mr->lkey };
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_SEND, .sg_list = &sge, .num_sge = 1,
+		.wr.ud = { e->ah, e->qp->qp_num, QKEY },
+	}, *bad;
+	int i;
+
+	for (i = 0; i < CROWD; i++)
+		igt_assert_eq(ibv_post_send(qp[i], &wr, &bad), 0);
+}
+
+static void test_crowd(void)
+{
+	struct end_want want = { .type = IBV_QPT_UD, .cqe = CROWD };
+	struct ibv_qp *qp[CROWD];
+	struct end e, a, b;
+	struct movable m;
+	uint64_t begin;
+	int i;
+
+	open_end_as(&e, &want);
+	connect_ends(&e, &e);
+	open_pair(&a, &b);
+	m = make_movable(fd, &e);
+	for (i = 0; i < CROWD; i++)
+		qp[i] = join_crowd(&e);
+
+	send_away(&m, SYSTEM, CROWD_MS);
+	crowd_sends(&e, &m, qp);
+	/* Too much for who posts it: it takes a worker. */
+	begin = now_ms();
+	igt_assert_eq(rdma(&a, IBV_WR_RDMA_WRITE, (uintptr_t)b.mem, b.mr->rkey, SIZE), 0);
+	igt_info("%" PRIu64 " ms\n", now_ms() - begin);
+	/* The control: they all wait still. */
+	igt_assert(is_idle(e.cq));
+	for (i = 0; i < CROWD; i++)
+		igt_assert_eq(wait_wc(&e).status, 0);
+
+	for (i = 0; i < CROWD; i++)
+		igt_assert_eq(ibv_destroy_qp(qp[i]), 0);
+	free_movable(&m);
+	close_end(&e);
+	close_end(&a);
+	close_end(&b);
 }
 
 /* What one process tells the other of its end. */
@@ -912,6 +981,11 @@ igt_main {
 	igt_describe("Objects that change and go while they are in use.");
 	igt_subtest("races")
 		test_races();
+	igt_describe("Who waits is not waited for by others.");
+	igt_subtest("crowd") {
+		igt_require_f(getenv("LONG"), "LONG=1 is not set\n");
+		test_crowd();
+	}
 	igt_describe("Contexts of a module that is no more.");
 	igt_subtest("unloaded")
 		test_unloaded();

@@ -83,8 +83,8 @@ struct vrnic_device {
 	unsigned int nr_engines;
 	/** @engines: What moves bytes for it. */
 	struct vrnic_dma_engine *engines[VRNIC_MAX_ENGINES];
-	/** @wq: Runs the queues, and maps ahead. */
-	struct workqueue_struct *wq;
+	/** @workers: Those of the kernel's own domains. */
+	struct workqueue_struct *workers;
 	/** @unmap_wq: Gives mappings back; exporters wait for it, also in reclaim. */
 	struct workqueue_struct *unmap_wq;
 	/** @mrs: Number of regions. */
@@ -111,6 +111,8 @@ struct vrnic_device {
 struct vrnic_pd {
 	/** @vdev: The device. */
 	struct vrnic_device *vdev;
+	/** @workers: Do what its queues and regions wait for; of its client, which alone waits. */
+	struct workqueue_struct *workers;
 };
 
 extern uint vrnic_chunk;
@@ -123,6 +125,7 @@ void vrnic_device_get(struct vrnic_device *vdev);
 void vrnic_device_put(struct vrnic_device *vdev);
 bool vrnic_device_enter(struct vrnic_device *vdev, int *idx);
 void vrnic_device_exit(struct vrnic_device *vdev, int idx);
+struct workqueue_struct *vrnic_workers_create(void);
 
 void vrnic_debugfs_init(struct vrnic_device *vdev);
 void vrnic_debugfs_fini(struct vrnic_device *vdev);

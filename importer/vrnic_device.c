@@ -9,6 +9,7 @@
 #include <linux/workqueue.h>
 
 #include "vrnic_core.h"
+#include "vrnic_ns.h"
 
 static DEFINE_IDA(vrnic_ids);
 
@@ -33,12 +34,26 @@ void vrnic_device_exit(struct vrnic_device *vdev, int idx)
 	srcu_read_unlock(&vdev->srcu, idx);
 }
 
+/**
+ * vrnic_workers_create() - what executes what a client has to wait for
+ *
+ * There are so many workers at most. Each client has its own: those of one that all wait,
+ * for buffers that do not come, are not what others wait for.
+ *
+ * Return: the workqueue, which goes after all that it works for; or NULL.
+ */
+struct workqueue_struct *vrnic_workers_create(void)
+{
+	return alloc_workqueue("vrnic", WQ_UNBOUND, 0);
+}
+EXPORT_SYMBOL_NS_GPL(vrnic_workers_create, VRNIC_NS);
+
 static void vrnic_device_free_memory(struct vrnic_device *vdev)
 {
 	if (vdev->unmap_wq)
 		destroy_workqueue(vdev->unmap_wq);
-	if (vdev->wq)
-		destroy_workqueue(vdev->wq);
+	if (vdev->workers)
+		destroy_workqueue(vdev->workers);
 	cleanup_srcu_struct(&vdev->srcu);
 	xa_destroy(&vdev->regions);
 	kfree(vdev);
@@ -63,9 +78,9 @@ static struct vrnic_device *vrnic_device_alloc(struct device *dev)
 	spin_lock_init(&vdev->blamed_lock);
 	xa_init_flags(&vdev->regions, XA_FLAGS_ALLOC1);
 
-	vdev->wq = alloc_workqueue("vrnic", WQ_UNBOUND, 0);
+	vdev->workers = vrnic_workers_create();
 	vdev->unmap_wq = alloc_workqueue("vrnic-unmap", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!vdev->wq || !vdev->unmap_wq) {
+	if (!vdev->workers || !vdev->unmap_wq) {
 		vrnic_device_free_memory(vdev);
 		return ERR_PTR(-ENOMEM);
 	}

@@ -135,7 +135,7 @@ static void vrnic_invalidate_on_demand(struct vrnic_mr *mr, bool locked)
 static void vrnic_invalidate_eager(struct vrnic_mr *mr, bool locked)
 {
 	if (vrnic_give_back(mr, locked) && !vrnic_is_for_sibling(mr))
-		queue_work(mr->pd->vdev->wq, &mr->map_work);
+		queue_work(mr->pd->workers, &mr->map_work);
 }
 
 /* Work goes on under its fence: the mapping is only marked, and given back by a worker. */
@@ -403,7 +403,7 @@ void vrnic_dma_buf_prefetch_later(struct vrnic_mr *mr)
 {
 	down_read(&mr->access);
 	if (!mr->dead)
-		queue_work(mr->pd->vdev->wq, &mr->map_work);
+		queue_work(mr->pd->workers, &mr->map_work);
 	up_read(&mr->access);
 }
 

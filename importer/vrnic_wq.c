@@ -94,7 +94,7 @@ static void vrnic_wq_run(struct work_struct *run)
 		vrnic_wq_run_one(wq, work, flush);
 		cond_resched();
 	}
-	queue_work(wq->attr.pd->vdev->wq, &wq->run);
+	queue_work(wq->attr.pd->workers, &wq->run);
 }
 
 static bool vrnic_work_is_valid(const struct vrnic_work *work, u32 max_ranges)
@@ -192,7 +192,7 @@ int vrnic_wq_post(struct vrnic_wq *wq, u32 count)
 		trace_vrnic_post(wq->attr.id, vrnic_wq_place(wq, (wq->tail + i) & wq->mask));
 	wq->tail += count;
 	if (!wq->running)
-		queue_work(wq->attr.pd->vdev->wq, &wq->run);
+		queue_work(wq->attr.pd->workers, &wq->run);
 	wq->running = true;
 	return 0;
 }

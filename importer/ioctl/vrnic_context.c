@@ -51,6 +51,11 @@ struct vrnic_context *vrnic_context_create(struct vrnic_device *vdev)
 	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT);
 	if (!ctx)
 		return NULL;
+	ctx->pd.workers = vrnic_workers_create();
+	if (!ctx->pd.workers) {
+		kfree(ctx);
+		return NULL;
+	}
 
 	xa_init_flags(&ctx->mrs, XA_FLAGS_ALLOC1);
 	xa_init_flags(&ctx->queues, XA_FLAGS_ALLOC1);
@@ -81,6 +86,7 @@ void vrnic_context_free(struct vrnic_context *ctx)
 {
 	xa_destroy(&ctx->mrs);
 	xa_destroy(&ctx->queues);
+	destroy_workqueue(ctx->pd.workers);
 	kfree(ctx);
 }
 

@@ -74,6 +74,8 @@ struct vrnic_ib_dev {
 struct vrnic_ib_ucontext {
 	/** @ib: What ib_core knows; first. */
 	struct ib_ucontext ib;
+	/** @workers: Of its domains, see &vrnic_pd.workers. */
+	struct workqueue_struct *workers;
 };
 
 /**
@@ -324,6 +326,7 @@ static inline struct vrnic_ib_##type *to_vrnic_##type(struct ib_##member *ib)		\
 }
 
 to_vrnic_ib(dev, device)
+to_vrnic_ib(ucontext, ucontext)
 to_vrnic_ib(pd, pd)
 to_vrnic_ib(ah, ah)
 to_vrnic_ib(mr, mr)

@@ -160,14 +160,20 @@ static int vrnic_ib_query_pkey(struct ib_device *ib, u32 port, u16 index, u16 *p
 	return 0;
 }
 
-/* Nothing of it but what it makes: those have the core's domains. */
 static int vrnic_ib_alloc_ucontext(struct ib_ucontext *ibuc, struct ib_udata *udata)
 {
-	return vrnic_ib_no_udata(udata);
+	struct vrnic_ib_ucontext *uc = to_vrnic_ucontext(ibuc);
+	int ret = vrnic_ib_no_udata(udata);
+
+	if (ret)
+		return ret;
+	uc->workers = vrnic_workers_create();
+	return uc->workers ? 0 : -ENOMEM;
 }
 
 static void vrnic_ib_dealloc_ucontext(struct ib_ucontext *ibuc)
 {
+	destroy_workqueue(to_vrnic_ucontext(ibuc)->workers);
 }
 
 /* All of its objects are ended by ib_uverbs; mapped queues are memory of their own. */
@@ -177,7 +183,11 @@ static void vrnic_ib_disassociate_ucontext(struct ib_ucontext *ibuc)
 
 static int vrnic_ib_alloc_pd(struct ib_pd *pd, struct ib_udata *udata)
 {
-	to_vrnic_pd(pd)->core.vdev = to_vrnic_dev(pd->device)->vdev;
+	struct vrnic_pd *core = &to_vrnic_pd(pd)->core;
+
+	core->vdev = to_vrnic_dev(pd->device)->vdev;
+	core->workers = udata ? rdma_udata_to_drv_context(udata, struct vrnic_ib_ucontext,
+							  ib)->workers : core->vdev->workers;
 	return vrnic_ib_no_udata(udata);
 }
 

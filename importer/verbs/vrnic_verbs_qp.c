@@ -64,7 +64,7 @@ enum ib_qp_state vrnic_ib_qp_state(struct vrnic_ib_qp *qp)
  */
 void vrnic_ib_qp_queue(struct vrnic_ib_qp *qp)
 {
-	queue_delayed_work(qp->dev->vdev->wq, &qp->run, 0);
+	queue_delayed_work(qp->wq.attr.pd->workers, &qp->run, 0);
 }
 
 /**
@@ -106,7 +106,7 @@ static bool vrnic_ib_qp_set_failed(struct vrnic_ib_qp *qp, enum ib_qp_state stat
 /* At once, whatever its worker waits for. */
 static void vrnic_ib_qp_kick(struct vrnic_ib_qp *qp)
 {
-	mod_delayed_work(qp->dev->vdev->wq, &qp->run, 0);
+	mod_delayed_work(qp->wq.attr.pd->workers, &qp->run, 0);
 }
 
 static bool vrnic_ib_qp_goes_on(struct vrnic_ib_qp *qp)
@@ -141,7 +141,7 @@ void vrnic_ib_qp_sleep(struct vrnic_ib_qp *qp)
 
 	lockdep_assert_held(&qp->exec);
 
-	mod_delayed_work(qp->dev->vdev->wq, &qp->run, nsecs_to_jiffies(max(left, 0)) + 1);
+	mod_delayed_work(qp->wq.attr.pd->workers, &qp->run, nsecs_to_jiffies(max(left, 0)) + 1);
 	/* Whoever took it out of work just before that wants its worker at once. */
 	if (!vrnic_ib_qp_goes_on(qp))
 		vrnic_ib_qp_kick(qp);
