@@ -8,6 +8,8 @@
  * Description: Bytes written by the importer are seen by the CPU, and back.
  * SUBTEST: unaligned
  * Description: Odd offsets and lengths touch exactly their bytes.
+ * SUBTEST: between-buffers
+ * Description: The same from one buffer to another, wherever both of them are.
  * SUBTEST: several-sges
  * Description: A request gathers from several regions and scatters to them.
  * SUBTEST: reach
@@ -88,6 +90,44 @@ static void test_unaligned(void)
 	vrnic_dereg_mr(nic, reg.handle);
 	munmap(local, size + 8192);
 	unshare_buffer(fd, nic, &s);
+}
+
+static void check_between(struct shared *to, struct shared *from, uint32_t queue, uint32_t len)
+{
+	const uint64_t size = KIB(128);
+	const uint32_t at = 1000 + len % 13, from_at = 1000 + len % 7;
+	uint8_t *want = malloc(size);
+
+	memset(to->p, 0x5a, size);
+	memset(want, 0x5a, size);
+	pattern_fill(from->p, size, len);
+	memcpy(want + at, from->p + from_at, len);
+	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &to->reg, at, &from->reg, from_at,
+				 len).status, 0);
+	igt_assert_f(!memcmp(to->p, want, size), "%u bytes: wrong ones\n", len);
+	want[at + len] ^= 1;
+	igt_assert(memcmp(to->p, want, size));
+	free(want);
+}
+
+static void test_between_buffers(void)
+{
+	static const uint32_t placements[] = { VRAM, SYSTEM };
+	struct shared a = share_buffer(fd, nic, KIB(128), VRNIC_MR_ON_DEMAND, 0);
+	struct shared b = share_buffer(fd, nic, KIB(128), VRNIC_MR_ON_DEMAND, 0);
+	uint32_t queue = vrnic_create_queue(nic, 4), len;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		vvram_move_mapped(fd, a.handle, placements[i % 2]);
+		vvram_move_mapped(fd, b.handle, placements[i / 2]);
+		for (len = 1; len < 300; len += 29)
+			check_between(&a, &b, queue, len);
+		check_between(&a, &b, queue, 65536 - 16);
+		check_between(&a, &b, queue, 65536 + 48);
+	}
+	unshare_buffer(fd, nic, &a);
+	unshare_buffer(fd, nic, &b);
 }
 
 static void test_several_sges(void)
@@ -431,6 +471,9 @@ igt_main {
 	igt_describe("Not one byte more, not one less.");
 	igt_subtest("unaligned")
 		test_unaligned();
+	igt_describe("And no other bytes, from device memory to device memory.");
+	igt_subtest("between-buffers")
+		test_between_buffers();
 	igt_describe("VRAM and system memory can be mixed in a request.");
 	igt_subtest("several-sges")
 		test_several_sges();

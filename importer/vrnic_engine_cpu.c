@@ -9,6 +9,7 @@
 #include <linux/crc32c.h>
 #include <linux/io.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/iosys-map.h>
 #include <linux/minmax.h>
 #include <linux/spinlock.h>
 
@@ -31,6 +32,25 @@ static void vrnic_flush(const struct iosys_map *to)
 		wmb(); /* what was written to a BAR is there before anyone is told so */
 }
 
+/*
+ * From one BAR to another. drm_memcpy_from_wc() can't: where it has no instruction for that,
+ * it goes on to the next multiple of 128 bytes.
+ */
+static void vrnic_copy_io(void __iomem *to, const struct iosys_map *from, u64 len)
+{
+	u8 block[VRNIC_BLOCK] __aligned(16);
+	struct iosys_map src, dst;
+	u64 done, n;
+
+	iosys_map_set_vaddr(&dst, block);
+	for (done = 0; done < len; done += n) {
+		n = min_t(u64, len - done, VRNIC_BLOCK);
+		src = IOSYS_MAP_INIT_OFFSET(from, done);
+		drm_memcpy_from_wc(&dst, &src, n);
+		memcpy_toio(to + done, block, n);
+	}
+}
+
 static int vrnic_cpu_copy(struct vrnic_dma_engine *engine, const struct vrnic_place *dst,
 			  const struct vrnic_place *src, u64 len,
 			  struct vrnic_dma_fault *fault)
@@ -45,7 +65,9 @@ static int vrnic_cpu_copy(struct vrnic_dma_engine *engine, const struct vrnic_pl
 		n = vrnic_resolve(dst, done, n, true, &to, fault);
 		if (!n)
 			return -EFAULT;
-		if (from.is_iomem)
+		if (from.is_iomem && to.is_iomem)
+			vrnic_copy_io(to.vaddr_iomem, &from, n);
+		else if (from.is_iomem)
 			drm_memcpy_from_wc(&to, &from, n);
 		else if (to.is_iomem)
 			memcpy_toio(to.vaddr_iomem, from.vaddr, n);
