@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/userfaultfd.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -71,6 +72,49 @@ static char *copy_of(const char *start, size_t size)
 	if (copy != MAP_FAILED)
 		memcpy(copy, start, size);
 	return copy;
+}
+
+/*
+ * Threads of the program that write to this memory wait from now on, until what is returned
+ * is closed; -1 where that can't be had, as for memory that has been a buffer before. This one
+ * must not write there either.
+ */
+static int hold_writers(char *start, size_t size)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_WP_UNPOPULATED };
+	struct uffdio_register range = {
+		.range = { (uintptr_t)start, size }, .mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	struct uffdio_writeprotect protect = {
+		.range = range.range, .mode = UFFDIO_WRITEPROTECT_MODE_WP,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	/* Without privileges, the kernel's own writes of the program's calls are refused instead. */
+	if (fd < 0)
+		fd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	if (fd < 0)
+		return -1;
+	if (!syscall(SYS_ioctl, fd, UFFDIO_API, &api) &&
+	    !syscall(SYS_ioctl, fd, UFFDIO_REGISTER, &range) &&
+	    !syscall(SYS_ioctl, fd, UFFDIO_WRITEPROTECT, &protect))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* The bytes of @to go to @from, which then takes its place; nothing that is written is lost. */
+static bool replace(char *from, size_t size, char *to)
+{
+	int held = hold_writers(to, size);
+	bool done;
+
+	if (held < 0)
+		return false;
+	memcpy(from, to, size);
+	done = put_at(from, size, to);
+	close(held);
+	return done;
 }
 
 static bool query(int maps, const char *addr, struct procmap_query *vma)
@@ -293,11 +337,14 @@ static struct buffer *make_buffer(char *start, size_t size)
 	if (card < 0)
 		card = card_open();
 	at = make_storage(b);
-	if (at == MAP_FAILED)
+	if (at == MAP_FAILED) {
+		count(&counts->no_room, 1);
 		goto err_free;
-	memcpy(at, start, size);
-	if (!put_at(at, size, start))
+	}
+	if (!replace(at, size, start)) {
+		count(&counts->other_memory, 1);
 		goto err_storage;
+	}
 	b->next = buffers;
 	buffers = b;
 	start_moving();
@@ -354,10 +401,7 @@ static struct buffer *find_or_make(char *addr, size_t length, bool make)
 		count(&counts->other_memory, 1);
 		return NULL;
 	}
-	b = make_buffer(start, size);
-	if (!b)
-		count(&counts->no_room, 1);
-	return b;
+	return make_buffer(start, size);
 }
 
 /* buffer_get - the buffer that memory lies in, which it becomes if @make; NULL if none */
