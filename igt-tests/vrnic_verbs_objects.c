@@ -10,6 +10,8 @@
  * Description: The same while it is being filled.
  * SUBTEST: resize-cq-garbage
  * Description: A client that has overwritten its queue harms nobody by another size.
+ * SUBTEST: post-while-polling
+ * Description: Who looks at the completion of a request may post the next one in its place.
  * SUBTEST: rereg-access
  * Description: A region has the rights that it was given last.
  * SUBTEST: rereg-pd
@@ -179,6 +181,59 @@ static enum ibv_wc_status write_to(struct end *a, struct end *b, uint8_t value)
 {
 	memset(a->mem, value, SIZE);
 	return rdma(a, IBV_WR_RDMA_WRITE, (uintptr_t)b->mr->addr, b->mr->rkey, 64);
+}
+
+/* Like @e, with a queue of completions that is polled one by one, and room for one request. */
+static struct end one_place(struct end *e, struct ibv_cq_ex **cq)
+{
+	struct ibv_cq_init_attr_ex want = { .cqe = 4, .wc_flags = IBV_WC_STANDARD_FLAGS };
+	struct ibv_qp_init_attr init = {
+		.cap = { .max_send_wr = 1, .max_send_sge = 1 }, .qp_type = IBV_QPT_RC,
+		.sq_sig_all = 1,
+	};
+	struct end one = *e;
+
+	*cq = ibv_create_cq_ex(e->ctx, &want);
+	igt_assert(*cq);
+	init.send_cq = ibv_cq_ex_to_cq(*cq);
+	init.recv_cq = init.send_cq;
+	one.qp = ibv_create_qp(e->pd, &init);
+	igt_assert(one.qp);
+	igt_assert_eq(init.cap.max_send_wr, 1);
+	return one;
+}
+
+static void test_post_while_polling(void)
+{
+	struct ibv_poll_cq_attr attr = {};
+	struct ibv_cq_ex *cq;
+	struct end a, b, one;
+	uint64_t end, n;
+	int ret;
+
+	open_end(&a);
+	open_end(&b);
+	one = one_place(&a, &cq);
+	connect_ends(&one, &b);
+	post_writes(&one, &b, 0, 1);
+	for (n = 0, end = now_ms() + 60000; n < 100; n++) {
+		do {
+			ret = ibv_start_poll(cq, &attr);
+		} while (ret == ENOENT && now_ms() < end);
+		igt_assert_eq(ret, 0);
+		igt_assert_eq(cq->status, IBV_WC_SUCCESS);
+		igt_assert_eq_u64(cq->wr_id, n);
+		if (n < 99)
+			post_writes(&one, &b, n + 1, 1);
+		/* It is still the same. */
+		igt_assert_eq(ibv_wc_read_opcode(cq), IBV_WC_RDMA_WRITE);
+		igt_assert_eq(ibv_wc_read_qp_num(cq), one.qp->qp_num);
+		ibv_end_poll(cq);
+	}
+	igt_assert_eq(ibv_destroy_qp(one.qp), 0);
+	igt_assert_eq(ibv_destroy_cq(ibv_cq_ex_to_cq(cq)), 0);
+	close_end(&a);
+	close_end(&b);
 }
 
 static void test_rereg_access(void)
@@ -687,6 +742,9 @@ igt_main {
 	igt_describe("Another size of garbage.");
 	igt_subtest("resize-cq-garbage")
 		test_resize_cq_garbage();
+	igt_describe("A place is free as soon as its completion is seen.");
+	igt_subtest("post-while-polling")
+		test_post_while_polling();
 	igt_describe("Other rights.");
 	igt_subtest("rereg-access")
 		test_rereg_access();

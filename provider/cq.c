@@ -96,13 +96,18 @@ static struct vrnic_verbs_cqe *first_cqe(struct vrnic_cq *cq)
 	return ring_slot(ring, ring->pos);
 }
 
-static void take_cqe(struct vrnic_cq *cq, const struct vrnic_verbs_cqe *cqe)
+/* Its request's place is free: for whoever looks at the completion before it is taken, too. */
+static void note_sent(const struct vrnic_verbs_cqe *cqe)
 {
 	/* Queue pairs that are no more, or were reset, have no completions here. */
 	struct vrnic_qp *qp = (struct vrnic_qp *)(uintptr_t)cqe->cookie;
 
 	if (qp)
 		__atomic_store_n(&qp->sent, cqe->sent, __ATOMIC_RELAXED);
+}
+
+static void take_cqe(struct vrnic_cq *cq)
+{
 	__atomic_store_n(&cq->ring.head->consumer, ++cq->ring.pos, __ATOMIC_RELEASE);
 }
 
@@ -133,7 +138,8 @@ int vrnic_poll_cq(struct ibv_cq *ibcq, int count, struct ibv_wc *wc)
 		if (!cqe)
 			break;
 		read_cqe(cqe, &wc[n]);
-		take_cqe(cq, cqe);
+		note_sent(cqe);
+		take_cqe(cq);
 	}
 	pthread_spin_unlock(&cq->ring.lock);
 	return n;
@@ -177,6 +183,7 @@ static int set_now(struct vrnic_cq *cq)
 		return ENOENT;
 	cq->base.cq_ex.wr_id = cq->now->wr_id;
 	cq->base.cq_ex.status = cq->now->status;
+	note_sent(cq->now);
 	return 0;
 }
 
@@ -195,14 +202,14 @@ static int start_poll(struct ibv_cq_ex *cq, struct ibv_poll_cq_attr *attr)
 
 static int next_poll(struct ibv_cq_ex *cq)
 {
-	take_cqe(ex(cq), ex(cq)->now);
+	take_cqe(ex(cq));
 	return set_now(ex(cq));
 }
 
 static void end_poll(struct ibv_cq_ex *cq)
 {
 	if (ex(cq)->now)
-		take_cqe(ex(cq), ex(cq)->now);
+		take_cqe(ex(cq));
 	pthread_spin_unlock(&ex(cq)->ring.lock);
 }
 
