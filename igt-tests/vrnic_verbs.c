@@ -14,6 +14,8 @@
  * Description: Keys are of no use outside of their protection domain.
  * SUBTEST: two-devices
  * Description: The ends of a connection may be of two devices, whose buffers move.
+ * SUBTEST: two-devices-moves
+ * Description: The same under ten thousand moves of both buffers, without one fault.
  * SUBTEST: garbage
  * Description: Queues that a client fills with garbage harm nobody but itself.
  * SUBTEST: killed
@@ -252,6 +254,67 @@ static void test_two_devices(void)
 	close_end(&b);
 }
 
+/* From one moving buffer to the other, and back. */
+static bool between_round(struct end *a, struct movable *from, struct movable *to, uint64_t seed)
+{
+	struct ibv_sge sge = { 0, SIZE, from->mr->lkey };
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_RDMA_WRITE, .sg_list = &sge, .num_sge = 1,
+		.wr.rdma = { 0, to->mr->rkey },
+	};
+
+	pattern_fill(from->p, SIZE, seed);
+	if (do_send(a, &wr) || pattern_find_bad(to->p, SIZE, seed, 1) >= 0)
+		return false;
+	pattern_fill(to->p, SIZE, ~seed);
+	wr.opcode = IBV_WR_RDMA_READ;
+	return !do_send(a, &wr) && pattern_find_bad(from->p, SIZE, ~seed, 1) < 0;
+}
+
+static void test_two_devices_moves(void)
+{
+	struct ibv_context *ctx = __open_verbs("vrnic1");
+	struct movable from, to;
+	struct mover mover[2];
+	uint64_t round, faults;
+	struct end a, b;
+	bool good;
+
+	igt_require(ctx && vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC);
+	ibv_close_device(ctx);
+	open_end(&a);
+	open_end_as(&b, &(struct end_want){ .name = "vrnic1" });
+	connect_ends(&a, &b);
+	from = make_movable(fd, &a);
+	to = make_movable(fd, &b);
+	faults = iommu_faults();
+	mover_start(&mover[0], fd, from.handle);
+	mover_start(&mover[1], fd, to.handle);
+	for (round = 0; mover[0].moves + mover[1].moves < 10000; round++)
+		igt_assert_f(between_round(&a, &from, &to, round), "round %" PRIu64 "\n", round);
+	mover_stop(&mover[0]);
+	mover_stop(&mover[1]);
+	igt_info("%d and %d moves, %" PRIu64 " rounds\n", mover[0].moves, mover[1].moves, round);
+	igt_assert_lt(100, mover[0].moves);
+	igt_assert_lt(100, mover[1].moves);
+	igt_assert_eq_u64(iommu_faults(), faults);
+	igt_assert_eq(state_of(&a), IBV_QPS_RTS);
+	igt_assert_eq(state_of(&b), IBV_QPS_RTS);
+
+	/* The control: one of them goes on with old addresses. */
+	vvram_move(fd, to.handle, SYSTEM);
+	igt_assert(between_round(&a, &from, &to, round));
+	vrnic_misbehave_of("vrnic1", "skip-invalidate");
+	vvram_move(fd, to.handle, VRAM);
+	good = between_round(&a, &from, &to, round);
+	vrnic_misbehave_of("vrnic1", "none");
+	igt_assert_f(!good, "old addresses were used, and nobody noticed\n");
+	free_movable(&from);
+	free_movable(&to);
+	close_end(&a);
+	close_end(&b);
+}
+
 static void scribble(void *from, size_t size, void *seed)
 {
 	uint32_t *p, x = *(uint32_t *)seed;
@@ -392,6 +455,9 @@ igt_main {
 	igt_describe("From one device to the other.");
 	igt_subtest("two-devices")
 		test_two_devices();
+	igt_describe("And back, while both ends' buffers move.");
+	igt_subtest("two-devices-moves")
+		test_two_devices_moves();
 	igt_describe("Shared queues are not trusted.");
 	igt_subtest("garbage")
 		test_garbage();
@@ -404,6 +470,8 @@ igt_main {
 
 	igt_fixture {
 		vrnic_misbehave("none");
+		if (!access("/dev/vrnic1", F_OK))
+			vrnic_misbehave_of("vrnic1", "none");
 		close(nic);
 		close(fd);
 	}

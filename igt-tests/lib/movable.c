@@ -447,10 +447,11 @@ void driver_write(const char *driver, const char *what, const char *name)
 void bind_again(const char *driver, const char *name)
 {
 	uint64_t end = now_ms() + 20000;
-	char path[PATH_MAX], bound[64];
+	char path[PATH_MAX], bound[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/bind", driver);
-	while (!bound_function(driver, bound)) {
+	snprintf(bound, sizeof(bound), "%s/%s", driver, name);
+	while (access(bound, F_OK)) {
 		igt_assert_f(now_ms() < end, "%s has not come back to its driver\n", name);
 		__debugfs_write(path, name);
 		usleep(10000);
@@ -574,9 +575,17 @@ void monitor_order(int monitor, const char *command)
 		;
 }
 
+void vrnic_misbehave_of(const char *device, const char *how)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/misbehave", device);
+	igt_assert_eq(__debugfs_write(path, how), 0);
+}
+
 void vrnic_misbehave(const char *how)
 {
-	igt_assert_eq(__debugfs_write(VRNIC_MISBEHAVE, how), 0);
+	vrnic_misbehave_of("vrnic0", how);
 }
 
 static void *mover_run(void *arg)

@@ -96,6 +96,7 @@ void chaos_write(int fd, const char *name, const char *text);
 void chaos_delay(int fd, int ms);
 int __debugfs_write(const char *path, const char *text);
 void vrnic_misbehave(const char *how);
+void vrnic_misbehave_of(const char *device, const char *how);
 /* The dma-buf of memory of the system's dma-heap, mapped at @p. */
 int dma_heap_buffer(uint64_t size, uint8_t **p);
 /* A kernel with CONFIG_DMABUF_DEBUG gives importers tables without pages. */
@@ -111,7 +112,7 @@ char *vvram_debugfs(int fd, const char *name);
 #define VVRAM_DRIVER	"/sys/bus/pci/drivers/vvram"
 #define VRNIC_DRIVER	"/sys/bus/pci/drivers/vrnic"
 
-/* Name of the function that a driver is bound to, as its folder in sysfs has it. */
+/* Name of the first function that a driver is bound to, as its folder in sysfs has it. */
 bool bound_function(const char *driver, char *name);
 void driver_write(const char *driver, const char *what, const char *name);
 /* Nothing when it is bound, or has bound itself in the meantime. */

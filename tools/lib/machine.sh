@@ -4,7 +4,7 @@
 # Machines for the guest: which PCI topology, and what the kernel grants on it.
 # docs/topologies.md tells why.
 
-machines=(soft p2p p2p-virtio-iommu p2p-switch no-p2p)
+machines=(soft p2p p2p-two p2p-virtio-iommu p2p-switch no-p2p)
 
 known_machine() {
 	[[ " ${machines[*]} " == *" $1 "* ]] || misuse "no machine '$1'; there are: ${machines[*]}"
@@ -15,8 +15,9 @@ vram_function() {
 		-device "ivshmem-plain,memdev=vram,id=vram0,bus=$2"
 }
 
+# edu_function BUS [ID]
 edu_function() {
-	echo -device "edu,id=edu0,bus=$1,dma_mask=0xffffffffffffffff"
+	echo -device "edu,id=${2:-edu0},bus=$1,dma_mask=0xffffffffffffffff"
 }
 
 root_ports() {
@@ -33,6 +34,10 @@ machine_devices() {
 	p2p)
 		echo -cpu max,family=23 -device intel-iommu -device bochs-display "$(root_ports)" \
 			"$(vram_function "$2" port1)" "$(edu_function port2)"
+		;;
+	p2p-two)
+		machine_devices p2p "$2"
+		echo -device pcie-root-port,id=port3,chassis=3,slot=3 "$(edu_function port3 edu1)"
 		;;
 	p2p-virtio-iommu)
 		echo -cpu max,family=23 -device virtio-iommu-pci "$(root_ports)" \
@@ -54,7 +59,7 @@ machine_devices() {
 # Kernel parameters: strict, so that an address is dead as soon as it is unmapped.
 machine_cmdline() {
 	case $1 in
-	p2p) echo "intel_iommu=on iommu.strict=1" ;;
+	p2p | p2p-two) echo "intel_iommu=on iommu.strict=1" ;;
 	p2p-virtio-iommu) echo "iommu.strict=1" ;;
 	esac
 }
