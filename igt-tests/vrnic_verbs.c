@@ -16,6 +16,9 @@
  * Description: The ends of a connection may be of two devices, whose buffers move.
  * SUBTEST: two-devices-moves
  * Description: The same under ten thousand moves of both buffers, without one fault.
+ * SUBTEST: hardware
+ * Description: With the function's own engine: right bytes under moves, no atomics, and the
+ *	IOMMU as judge.
  * SUBTEST: garbage
  * Description: Queues that a client fills with garbage harm nobody but itself.
  * SUBTEST: killed
@@ -28,6 +31,7 @@
 #include <rdma/ib_user_verbs.h>
 #include <sys/wait.h>
 
+#include "module.h"
 #include "verbs.h"
 
 IGT_TEST_DESCRIPTION("The importer as an RDMA device, by stock libibverbs.");
@@ -315,6 +319,88 @@ static void test_two_devices_moves(void)
 	close_end(&b);
 }
 
+/* So much that the engine takes two of its turns. */
+#define HARDWARE_BYTES	5000
+
+static bool hardware_round(struct end *a, struct movable *m, uint64_t seed)
+{
+	const uint64_t at = 1000 + seed;
+
+	pattern_fill(a->mem, SIZE, seed);
+	memset(m->p, 0x5a, SIZE);
+	if (rdma(a, IBV_WR_RDMA_WRITE, at, m->mr->rkey, HARDWARE_BYTES))
+		return false;
+	if (memcmp(m->p + at, a->mem, HARDWARE_BYTES) || m->p[at - 1] != 0x5a ||
+	    m->p[at + HARDWARE_BYTES] != 0x5a)
+		return false;
+	pattern_fill(m->p, SIZE, ~seed);
+	return !rdma(a, IBV_WR_RDMA_READ, at, m->mr->rkey, HARDWARE_BYTES) &&
+	       !memcmp(m->p + at, a->mem, HARDWARE_BYTES);
+}
+
+static void check_no_atomics(struct end *a, struct end *b)
+{
+	struct ibv_device_attr attr;
+	struct ibv_sge sge = { (uintptr_t)a->mem, 8, a->mr->lkey };
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_ATOMIC_FETCH_AND_ADD, .sg_list = &sge, .num_sge = 1,
+		.wr.atomic = { .remote_addr = (uintptr_t)b->mem, .rkey = b->mr->rkey },
+	};
+
+	igt_assert_eq(ibv_query_device(a->ctx, &attr), 0);
+	igt_assert_eq(attr.atomic_cap, IBV_ATOMIC_NONE);
+	igt_assert_eq(do_send(a, &wr), IBV_WC_LOC_QP_OP_ERR);
+	connect_ends(a, b);
+}
+
+static void run_hardware(void)
+{
+	uint64_t faults = iommu_faults();
+	struct end a, b;
+	struct movable m;
+	int i;
+
+	open_pair(&a, &b);
+	m = make_movable(fd, &b);
+	for (i = 0; i < 4; i++) {
+		igt_assert_f(hardware_round(&a, &m, i), "round %d\n", i);
+		vvram_move_mapped(fd, m.handle, i % 2 ? VRAM : SYSTEM);
+	}
+	check_no_atomics(&a, &b);
+	igt_assert_eq_u64(iommu_faults(), faults);
+
+	if (vrnic_query(nic).flags & VRNIC_QUERY_IOMMU &&
+	    vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC) {
+		/* The control: an old address leads nowhere. */
+		igt_assert(hardware_round(&a, &m, 5));
+		vrnic_misbehave("skip-invalidate");
+		vvram_move(fd, m.handle, SYSTEM);
+		igt_assert(!hardware_round(&a, &m, 6));
+		vrnic_misbehave("none");
+		while (iommu_faults() == faults)
+			usleep(20000);
+	}
+	free_movable(&m);
+	close_end(&a);
+	close_end(&b);
+}
+
+static void load_verbs(const char *parameters)
+{
+	module_unload("vrnic_verbs");
+	igt_assert_eq(__module_load("vrnic_verbs", parameters), 0);
+	wait_verbs();
+}
+
+static void test_hardware(void)
+{
+	igt_require_f(vrnic_query(nic).flags & VRNIC_QUERY_EDU, "the importer has no hardware\n");
+	igt_require(module_can_reload("vrnic_verbs"));
+	load_verbs("engine=edu");
+	run_hardware();
+	load_verbs("");
+}
+
 static void scribble(void *from, size_t size, void *seed)
 {
 	uint32_t *p, x = *(uint32_t *)seed;
@@ -458,6 +544,9 @@ igt_main {
 	igt_describe("And back, while both ends' buffers move.");
 	igt_subtest("two-devices-moves")
 		test_two_devices_moves();
+	igt_describe("Bytes that no CPU moves.");
+	igt_subtest("hardware")
+		test_hardware();
 	igt_describe("Shared queues are not trusted.");
 	igt_subtest("garbage")
 		test_garbage();

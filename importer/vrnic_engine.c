@@ -39,3 +39,17 @@ struct vrnic_dma_engine *vrnic_engine_find(struct vrnic_device *vdev, const char
 	return NULL;
 }
 EXPORT_SYMBOL_NS_GPL(vrnic_engine_find, VRNIC_NS);
+
+/**
+ * vrnic_engine_open() - have an engine ready for a queue
+ * @engine: the engine
+ *
+ * May wait for others that use it.
+ *
+ * Return: 0, or an error of the engine.
+ */
+int vrnic_engine_open(struct vrnic_dma_engine *engine)
+{
+	return engine->ops->open ? engine->ops->open(engine) : 0;
+}
+EXPORT_SYMBOL_NS_GPL(vrnic_engine_open, VRNIC_NS);

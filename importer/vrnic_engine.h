@@ -64,5 +64,11 @@ extern struct vrnic_dma_engine vrnic_engine_cpu;
 
 void vrnic_engine_add(struct vrnic_device *vdev, struct vrnic_dma_engine *engine);
 struct vrnic_dma_engine *vrnic_engine_find(struct vrnic_device *vdev, const char *name);
+int vrnic_engine_open(struct vrnic_dma_engine *engine);
+
+static inline bool vrnic_engine_has_atomics(const struct vrnic_dma_engine *engine)
+{
+	return engine->ops->fetch_add && engine->ops->compare_swap && engine->ops->fill;
+}
 
 #endif /* VRNIC_ENGINE_H */

@@ -236,11 +236,10 @@ bool vrnic_wq_try_reset(struct vrnic_wq *wq)
  */
 int vrnic_wq_init(struct vrnic_wq *wq, const struct vrnic_wq_attr *attr)
 {
-	struct vrnic_dma_engine *engine = attr->engine;
 	u32 places = roundup_pow_of_two(attr->depth);
 	int ret;
 
-	ret = engine->ops->open ? engine->ops->open(engine) : 0;
+	ret = vrnic_engine_open(attr->engine);
 	if (ret)
 		return ret;
 	wq->stride = struct_size_t(struct vrnic_work, range, attr->max_ranges);

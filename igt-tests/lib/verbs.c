@@ -27,6 +27,20 @@ struct ibv_context *open_verbs(const char *name)
 	return ctx;
 }
 
+void wait_verbs(void)
+{
+	uint64_t end = now_ms() + 60000;
+	struct ibv_context *ctx;
+
+	do {
+		ctx = __open_verbs("vrnic0");
+		if (!ctx)
+			usleep(20000);
+	} while (!ctx && now_ms() < end);
+	igt_assert(ctx);
+	ibv_close_device(ctx);
+}
+
 static struct ibv_cq *make_cq(struct end *e, int cqe)
 {
 	struct ibv_cq *cq = ibv_create_cq(e->ctx, cqe ?: 4 * DEPTH, NULL, NULL, 0);

@@ -16,6 +16,10 @@
 #include "vrnic_ns.h"
 #include "vrnic_verbs.h"
 
+static char *vrnic_ib_engine = "cpu";
+module_param_named(engine, vrnic_ib_engine, charp, 0444);
+MODULE_PARM_DESC(engine, "What moves the bytes: cpu (default), or edu, the function's own, without atomics");
+
 /**
  * vrnic_ib_no_udata() - a call without anything of our own in it
  * @udata: of the client's call
@@ -85,7 +89,7 @@ static int vrnic_ib_query_device(struct ib_device *ib, struct ib_device_attr *at
 		.max_res_rd_atom = SZ_64K * VRNIC_IB_MAX_RD_ATOMIC,
 		.max_qp_init_rd_atom = VRNIC_IB_MAX_RD_ATOMIC,
 		/* Among those of the engine, as in device memory the CPU's own are not. */
-		.atomic_cap = IB_ATOMIC_HCA,
+		.atomic_cap = vrnic_engine_has_atomics(dev->engine) ? IB_ATOMIC_HCA : IB_ATOMIC_NONE,
 		.max_ah = VRNIC_IB_MAX_AH,
 		.max_srq = SZ_64K,
 		.max_srq_wr = VRNIC_IB_MAX_WR,
@@ -241,14 +245,18 @@ static void vrnic_ib_set_ops(struct ib_device *ib)
 
 static int vrnic_ib_register(struct vrnic_device *vdev)
 {
+	struct vrnic_dma_engine *engine = vrnic_engine_find(vdev, vrnic_ib_engine);
 	struct vrnic_ib_dev *dev;
 	int ret;
 
+	/* One that is asked for and not there is not replaced by another one. */
+	if (!engine)
+		return -EOPNOTSUPP;
 	dev = ib_alloc_device(vrnic_ib_dev, ib);
 	if (!dev)
 		return -ENOMEM;
 	dev->vdev = vdev;
-	dev->engine = vrnic_engine_find(vdev, "cpu");
+	dev->engine = engine;
 	dev->ib.node_type = RDMA_NODE_IB_CA;
 	dev->ib.local_dma_lkey = VRNIC_IB_DMA_LKEY;
 	dev->ib.node_guid = vrnic_ib_guid(dev);

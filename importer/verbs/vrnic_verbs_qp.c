@@ -10,6 +10,7 @@
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 
+#include "vrnic_engine.h"
 #include "vrnic_verbs.h"
 
 /* 0 and 1 are those of the management. */
@@ -339,6 +340,8 @@ static int vrnic_ib_create_qp(struct ib_qp *ibqp, struct ib_qp_init_attr *init,
 	ret = vrnic_ib_check_cap(init, !udata);
 	if (!ret)
 		ret = vrnic_ib_no_udata(udata);
+	if (!ret)
+		ret = vrnic_engine_open(to_vrnic_dev(ibqp->device)->engine);
 	if (ret)
 		return ret;
 

@@ -14,6 +14,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 
+#include "vrnic_engine.h"
 #include "vrnic_verbs.h"
 
 /* Requests that run in a row before the worker lets others have the CPU. */
@@ -99,9 +100,11 @@ static bool vrnic_ib_opcode_ok(const struct vrnic_ib_qp *qp, u32 opcode)
 	case IB_WR_SEND_WITH_INV:
 		return vrnic_ib_is_reliable(qp);
 	case IB_WR_RDMA_READ:
+		return vrnic_ib_is_reliable(qp) && qp->attr.max_rd_atomic;
 	case IB_WR_ATOMIC_CMP_AND_SWP:
 	case IB_WR_ATOMIC_FETCH_AND_ADD:
-		return vrnic_ib_is_reliable(qp) && qp->attr.max_rd_atomic;
+		return vrnic_ib_is_reliable(qp) && qp->attr.max_rd_atomic &&
+		       vrnic_engine_has_atomics(qp->dev->engine);
 	default:
 		return false;
 	}
