@@ -32,6 +32,11 @@ struct subject {
 	struct ibv_srq *srq;
 	struct ibv_ah *ah;
 	struct ibv_mr *mr;
+	struct ibv_mw *mw;
+	/* A window, and a region that it is bound to; one that changes, and how often. */
+	struct ibv_mw *window;
+	struct ibv_mr *bindable, *changing;
+	unsigned int turn;
 };
 
 static int made(const void *object)
@@ -284,6 +289,133 @@ static void undo_transfer(void *ctx)
 		;
 }
 
+static int alloc_mw(struct subject *s, enum ibv_mw_type type)
+{
+	s->mw = ibv_alloc_mw(s->a.pd, type);
+	return made(s->mw);
+}
+
+static int run_mw_1(void *ctx)
+{
+	return alloc_mw(ctx, IBV_MW_TYPE_1);
+}
+
+static int run_mw_2(void *ctx)
+{
+	return alloc_mw(ctx, IBV_MW_TYPE_2);
+}
+
+static void undo_mw(void *ctx)
+{
+	igt_assert_eq(ibv_dealloc_mw(((struct subject *)ctx)->mw), 0);
+}
+
+static int run_bind(void *ctx)
+{
+	struct subject *s = ctx;
+	struct ibv_mw_bind bind = {
+		.bind_info = {
+			.mr = s->bindable, .addr = (uintptr_t)s->a.mem, .length = 64,
+			.mw_access_flags = IBV_ACCESS_REMOTE_READ,
+		},
+	};
+
+	return -ibv_bind_mw(s->a.qp, s->window, &bind);
+}
+
+static int run_resize(void *ctx)
+{
+	struct subject *s = ctx;
+
+	return -ibv_resize_cq(s->a.cq, s->turn++ % 2 ? 4 * DEPTH : 16 * DEPTH);
+}
+
+static int run_rereg_access(void *ctx)
+{
+	struct subject *s = ctx;
+	int access = s->turn++ % 2 ? ALL : IBV_ACCESS_LOCAL_WRITE;
+
+	return ibv_rereg_mr(s->changing, IBV_REREG_MR_CHANGE_ACCESS, NULL, NULL, 0, access) ?
+	       -errno : 0;
+}
+
+static int run_rereg_memory(void *ctx)
+{
+	struct subject *s = ctx;
+
+	return ibv_rereg_mr(s->changing, IBV_REREG_MR_CHANGE_TRANSLATION, NULL,
+			    s->a.mem + (s->turn++ % 2 ? 0 : SIZE / 2), SIZE / 2, 0) ? -errno : 0;
+}
+
+/*
+ * What has been made ends again. An end that has failed may have come all the same, when
+ * only its answer could not be written.
+ */
+static int run_dereg(void *ctx)
+{
+	struct subject *s = ctx;
+	int ret = run_reg(ctx);
+
+	if (ret)
+		return ret;
+	ret = -ibv_dereg_mr(s->mr);
+	if (ret)
+		ibv_dereg_mr(s->mr);
+	return ret;
+}
+
+static int run_dealloc_mw(void *ctx)
+{
+	struct subject *s = ctx;
+	int ret = run_mw_2(ctx);
+
+	if (ret)
+		return ret;
+	ret = -ibv_dealloc_mw(s->mw);
+	if (ret)
+		ibv_dealloc_mw(s->mw);
+	return ret;
+}
+
+static int run_destroy_qp(void *ctx)
+{
+	struct subject *s = ctx;
+	int ret = run_rc(ctx);
+
+	if (ret)
+		return ret;
+	ret = -ibv_destroy_qp(s->qp);
+	if (ret)
+		ibv_destroy_qp(s->qp);
+	return ret;
+}
+
+static int run_destroy_cq(void *ctx)
+{
+	struct subject *s = ctx;
+	int ret = run_cq(ctx);
+
+	if (ret)
+		return ret;
+	ret = -ibv_destroy_cq(s->cq);
+	if (ret)
+		ibv_destroy_cq(s->cq);
+	return ret;
+}
+
+static int run_destroy_srq(void *ctx)
+{
+	struct subject *s = ctx;
+	int ret = run_srq(ctx);
+
+	if (ret)
+		return ret;
+	ret = -ibv_destroy_srq(s->srq);
+	if (ret)
+		ibv_destroy_srq(s->srq);
+	return ret;
+}
+
 static const struct fault_op ops[] = {
 	{ "open", run_open, undo_open },
 	{ "query device", run_query_device, NULL },
@@ -308,6 +440,17 @@ static const struct fault_op ops[] = {
 	{ "bell", run_bell, NULL },
 	{ "bell of receive requests", run_recv_bell, NULL },
 	{ "transfer", run_transfer, undo_transfer },
+	{ "alloc mw type 1", run_mw_1, undo_mw },
+	{ "alloc mw type 2", run_mw_2, undo_mw },
+	{ "bind mw", run_bind, undo_transfer },
+	{ "resize cq", run_resize, NULL },
+	{ "rereg access", run_rereg_access, NULL },
+	{ "rereg memory", run_rereg_memory, NULL },
+	{ "dereg", run_dereg, NULL },
+	{ "dealloc mw", run_dealloc_mw, NULL },
+	{ "destroy qp", run_destroy_qp, NULL },
+	{ "destroy cq", run_destroy_cq, NULL },
+	{ "destroy srq", run_destroy_srq, NULL },
 };
 
 static struct ibv_device *find_device(struct ibv_device **list)
@@ -333,6 +476,10 @@ static void test_calls(void)
 	open_end_as(&s.shared, &(struct end_want){ .srq = 16 });
 	s.m = make_movable(fd, &s.b);
 	s.attr = attr_of(&s.a, &s.b);
+	s.window = ibv_alloc_mw(s.a.pd, IBV_MW_TYPE_1);
+	s.bindable = ibv_reg_mr(s.a.pd, s.a.mem, SIZE, ALL | IBV_ACCESS_MW_BIND);
+	s.changing = ibv_reg_mr(s.a.pd, s.a.mem, SIZE, ALL);
+	igt_assert(s.window && s.bindable && s.changing);
 	for (i = 0; i < ARRAY_LEN(ops); i++)
 		igt_info("%s: %u faults\n", ops[i].name, fail_each(&ops[i], &s));
 	/* Of use as before. */
@@ -340,6 +487,9 @@ static void test_calls(void)
 	pattern_fill(s.a.mem, SIZE, 7);
 	igt_assert_eq(rdma(&s.a, IBV_WR_RDMA_WRITE, 0, s.m.mr->rkey, SIZE), 0);
 	pattern_check(s.m.p, SIZE, 7);
+	igt_assert_eq(ibv_dealloc_mw(s.window), 0);
+	igt_assert_eq(ibv_dereg_mr(s.bindable), 0);
+	igt_assert_eq(ibv_dereg_mr(s.changing), 0);
 	free_movable(&s.m);
 	close_end(&s.a);
 	close_end(&s.b);
