@@ -35,8 +35,8 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct buffer *buffers;
 static int card = -1;
-/* Of buffers, whose turn it is. */
-static struct buffer *turn;
+/* Bytes that the buffer whose turn it was had moved by then; see next_turn(). */
+static uint64_t moved_so_far;
 static bool moving;
 static long moves_per_s = 50;
 
@@ -244,17 +244,29 @@ err_handle:
 	return MAP_FAILED;
 }
 
-static struct buffer *in_use_from(struct buffer *b)
-{
-	while (b && !b->users)
-		b = b->next;
-	return b;
-}
-
+/*
+ * Of those in use, the one that has moved the fewest bytes: what small ones need is not
+ * taken by large ones, which move all the same.
+ */
 static struct buffer *next_turn(void)
 {
-	turn = (turn ? in_use_from(turn->next) : NULL) ?: in_use_from(buffers);
-	return turn;
+	struct buffer *b, *first = NULL;
+
+	for (b = buffers; b; b = b->next)
+		if (b->users && (!first || b->moved < first->moved))
+			first = b;
+	if (!first)
+		return NULL;
+	moved_so_far = first->moved;
+	first->moved += first->size;
+	return first;
+}
+
+/* Who was not there, or not in use, does not catch up. */
+static void use(struct buffer *b)
+{
+	if (!b->users++ && b->moved < moved_so_far)
+		b->moved = moved_so_far;
 }
 
 /* Handles are not used while the lock is held: one that is gone is no harm. */
@@ -366,8 +378,6 @@ static void free_buffer(struct buffer *b)
 	while (*at != b)
 		at = &(*at)->next;
 	*at = b->next;
-	if (turn == b)
-		turn = NULL;
 	close(b->fd);
 	free_handle(b->handle);
 	free(b);
@@ -413,7 +423,7 @@ struct buffer *buffer_get(void *addr, size_t length, bool make)
 	free_unmapped();
 	b = find_or_make(addr, length, make);
 	if (b)
-		b->users++;
+		use(b);
 	pthread_mutex_unlock(&lock);
 	return b;
 }
@@ -460,7 +470,6 @@ static void after_fork_in_child(void)
 		close(b->fd);
 	}
 	buffers = NULL;
-	turn = NULL;
 	moving = false;
 	if (card >= 0)
 		close(card);

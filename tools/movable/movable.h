@@ -38,6 +38,8 @@ struct buffer {
 	bool in_vram;
 	/* Regions. */
 	unsigned int users;
+	/* Bytes, as memory.c counts them. */
+	uint64_t moved;
 	/* During a fork: what the child gets. */
 	char *snapshot;
 };

@@ -24,7 +24,9 @@
 typedef struct ibv_mr *(*reg_mr_fn)(struct ibv_pd *, void *, size_t, uint64_t, unsigned int);
 typedef int (*dereg_mr_fn)(struct ibv_mr *);
 
-/* Regions that lie in buffers. */
+#define PAGE		4096UL
+
+/* A region, and the buffer that it lies in; NULL for one of pages that were pinned. */
 struct region {
 	struct region *next;
 	struct ibv_mr *mr;
@@ -34,34 +36,48 @@ struct region {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct region *regions;
 /* Less is not worth a buffer. */
-static size_t least = 4096;
+static size_t least = PAGE;
 
-static void remember(struct ibv_mr *mr, struct buffer *buffer, struct region *region)
+static void remember(struct region *region)
 {
-	region->mr = mr;
-	region->buffer = buffer;
 	pthread_mutex_lock(&lock);
 	region->next = regions;
 	regions = region;
 	pthread_mutex_unlock(&lock);
 }
 
-static struct buffer *forget(const struct ibv_mr *mr)
+static struct region *forget(const struct ibv_mr *mr)
 {
 	struct region **at, *region;
-	struct buffer *buffer = NULL;
 
 	pthread_mutex_lock(&lock);
 	for (at = &regions; *at && (*at)->mr != mr; at = &(*at)->next)
 		;
 	region = *at;
-	if (region) {
+	if (region)
 		*at = region->next;
-		buffer = region->buffer;
-		free(region);
-	}
 	pthread_mutex_unlock(&lock);
-	return buffer;
+	return region;
+}
+
+static bool share_a_page(const struct ibv_mr *mr, uintptr_t addr, size_t length)
+{
+	uintptr_t start = (uintptr_t)mr->addr & ~(PAGE - 1);
+
+	return start < addr + length && (addr & ~(PAGE - 1)) < (uintptr_t)mr->addr + mr->length;
+}
+
+/* Pages that the device has pinned must stay: it would go on with them alone. */
+static bool is_pinned(const void *addr, size_t length)
+{
+	struct region *region;
+
+	pthread_mutex_lock(&lock);
+	for (region = regions; region; region = region->next)
+		if (!region->buffer && share_a_page(region->mr, (uintptr_t)addr, length))
+			break;
+	pthread_mutex_unlock(&lock);
+	return region;
 }
 
 static struct ibv_mr *reg_ordinary(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
@@ -75,41 +91,55 @@ static struct ibv_mr *reg_ordinary(struct ibv_pd *pd, void *addr, size_t length,
 static struct ibv_mr *reg_in(struct buffer *buffer, struct ibv_pd *pd, char *addr, size_t length,
 			     uint64_t iova, unsigned int access)
 {
-	struct region *region = calloc(1, sizeof(*region));
-	struct ibv_mr *mr = NULL;
+	struct ibv_mr *mr;
 
-	if (region)
-		mr = ibv_reg_dmabuf_mr(pd, addr - buffer->start, length, iova, buffer->fd, access);
-	if (!mr) {
-		free(region);
+	mr = ibv_reg_dmabuf_mr(pd, addr - buffer->start, length, iova, buffer->fd, access);
+	if (!mr)
 		return NULL;
-	}
 	mr->addr = addr;
-	remember(mr, buffer, region);
 	count(&counts->regions, 1);
 	count(&counts->bytes, length);
 	return mr;
+}
+
+/* The buffer for a region, if it may have one. */
+static struct buffer *buffer_for(void *addr, size_t length, uint64_t iova, unsigned int access)
+{
+	bool fits = !(access & ~DMA_BUF_ACCESS) && !(((uintptr_t)addr ^ iova) & (PAGE - 1));
+	bool large = length >= least;
+
+	if (!addr || length >= SIZE_MAX / 2)
+		return NULL;
+	if (large && !fits)
+		count(&counts->other_rights, 1);
+	return fits ? buffer_get(addr, length, large && !is_pinned(addr, length)) : NULL;
 }
 
 /* What is not possible is for the library to refuse, in its own words. */
 struct ibv_mr *ibv_reg_mr_iova2(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
 				unsigned int access)
 {
-	bool fits = !(access & ~DMA_BUF_ACCESS) && !(((uintptr_t)addr ^ iova) & 4095);
-	bool sane = addr && length < SIZE_MAX / 2, large = length >= least;
-	struct buffer *buffer;
-	struct ibv_mr *mr;
+	struct region *region = calloc(1, sizeof(*region));
 
-	if (sane && large && !fits)
-		count(&counts->other_rights, 1);
-	buffer = sane && fits ? buffer_get(addr, length, large) : NULL;
-	if (!buffer)
-		return reg_ordinary(pd, addr, length, iova, access);
-	mr = reg_in(buffer, pd, addr, length, iova, access);
-	if (mr)
-		return mr;
-	buffer_put(buffer);
-	return reg_ordinary(pd, addr, length, iova, access);
+	if (!region) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	region->buffer = buffer_for(addr, length, iova, access);
+	if (region->buffer)
+		region->mr = reg_in(region->buffer, pd, addr, length, iova, access);
+	if (!region->mr) {
+		if (region->buffer)
+			buffer_put(region->buffer);
+		region->buffer = NULL;
+		region->mr = reg_ordinary(pd, addr, length, iova, access);
+	}
+	if (!region->mr) {
+		free(region);
+		return NULL;
+	}
+	remember(region);
+	return region->mr;
 }
 
 struct ibv_mr *ibv_reg_mr_iova(struct ibv_pd *pd, void *addr, size_t length, uint64_t iova,
@@ -126,20 +156,19 @@ struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *addr, size_t length, int acce
 int ibv_dereg_mr(struct ibv_mr *mr)
 {
 	dereg_mr_fn next = (dereg_mr_fn)dlsym(RTLD_NEXT, "ibv_dereg_mr");
-	struct buffer *buffer = forget(mr);
-	struct region *region;
+	struct region *region = forget(mr);
 	int ret = next(mr);
 
-	if (!buffer)
+	if (!region)
 		return ret;
-	if (!ret) {
-		buffer_put(buffer);
-		return 0;
+	if (ret) {
+		remember(region);
+		return ret;
 	}
-	region = calloc(1, sizeof(*region));
-	if (region)
-		remember(mr, buffer, region);
-	return ret;
+	if (region->buffer)
+		buffer_put(region->buffer);
+	free(region);
+	return 0;
 }
 
 static void __attribute__((constructor)) begin(void)
