@@ -105,7 +105,8 @@ void open_pair(struct end *a, struct end *b)
 
 void close_end(struct end *e)
 {
-	igt_assert_eq(ibv_destroy_qp(e->qp), 0);
+	if (e->qp)
+		igt_assert_eq(ibv_destroy_qp(e->qp), 0);
 	if (e->ah)
 		igt_assert_eq(ibv_destroy_ah(e->ah), 0);
 	if (e->srq)

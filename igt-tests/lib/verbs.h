@@ -42,6 +42,7 @@ struct end {
 	/** @rcq: Of what is received. */
 	struct ibv_cq *rcq;
 	struct ibv_srq *srq;
+	/** @qp: NULL when it was destroyed before the end is closed. */
 	struct ibv_qp *qp;
 	struct ibv_mr *mr;
 	uint8_t *mem;
