@@ -87,28 +87,25 @@ int vrnic_resize_cq(struct ibv_cq *ibcq, int cqe)
 	return ret;
 }
 
-static struct vrnic_verbs_cqe *first_cqe(struct vrnic_cq *cq)
+static bool has_cqe(const struct vrnic_cq *cq)
 {
-	struct vrnic_ring *ring = &cq->ring;
-
-	if (ring->pos == __atomic_load_n(&ring->head->producer, __ATOMIC_ACQUIRE))
-		return NULL;
-	return ring_slot(ring, ring->pos);
+	return cq->ring.pos != __atomic_load_n(&cq->ring.head->producer, __ATOMIC_ACQUIRE);
 }
 
-/* Its request's place is free: for whoever looks at the completion before it is taken, too. */
-static void note_sent(const struct vrnic_verbs_cqe *cqe)
+/*
+ * A completion's place is free, and then that of its request: who posts the next one at
+ * once has room for its completion.
+ */
+static void take_cqe(struct vrnic_cq *cq, struct vrnic_verbs_cqe *to)
 {
-	/* Queue pairs that are no more, or were reset, have no completions here. */
-	struct vrnic_qp *qp = (struct vrnic_qp *)(uintptr_t)cqe->cookie;
+	struct vrnic_qp *qp;
 
-	if (qp)
-		__atomic_store_n(&qp->sent, cqe->sent, __ATOMIC_RELAXED);
-}
-
-static void take_cqe(struct vrnic_cq *cq)
-{
+	*to = *(struct vrnic_verbs_cqe *)ring_slot(&cq->ring, cq->ring.pos);
 	__atomic_store_n(&cq->ring.head->consumer, ++cq->ring.pos, __ATOMIC_RELEASE);
+	/* Queue pairs that are no more, or were reset, have no completions here. */
+	qp = (struct vrnic_qp *)(uintptr_t)to->cookie;
+	if (qp)
+		__atomic_store_n(&qp->sent, to->sent, __ATOMIC_RELEASE);
 }
 
 static void read_cqe(const struct vrnic_verbs_cqe *cqe, struct ibv_wc *wc)
@@ -129,17 +126,13 @@ static void read_cqe(const struct vrnic_verbs_cqe *cqe, struct ibv_wc *wc)
 int vrnic_poll_cq(struct ibv_cq *ibcq, int count, struct ibv_wc *wc)
 {
 	struct vrnic_cq *cq = to_cq(ibcq);
-	struct vrnic_verbs_cqe *cqe;
+	struct vrnic_verbs_cqe cqe;
 	int n;
 
 	pthread_spin_lock(&cq->ring.lock);
-	for (n = 0; n < count; n++) {
-		cqe = first_cqe(cq);
-		if (!cqe)
-			break;
-		read_cqe(cqe, &wc[n]);
-		note_sent(cqe);
-		take_cqe(cq);
+	for (n = 0; n < count && has_cqe(cq); n++) {
+		take_cqe(cq, &cqe);
+		read_cqe(&cqe, &wc[n]);
 	}
 	pthread_spin_unlock(&cq->ring.lock);
 	return n;
@@ -178,12 +171,11 @@ static struct vrnic_cq *ex(struct ibv_cq_ex *cq)
 
 static int set_now(struct vrnic_cq *cq)
 {
-	cq->now = first_cqe(cq);
-	if (!cq->now)
+	if (!has_cqe(cq))
 		return ENOENT;
-	cq->base.cq_ex.wr_id = cq->now->wr_id;
-	cq->base.cq_ex.status = cq->now->status;
-	note_sent(cq->now);
+	take_cqe(cq, &cq->now);
+	cq->base.cq_ex.wr_id = cq->now.wr_id;
+	cq->base.cq_ex.status = cq->now.status;
 	return 0;
 }
 
@@ -202,20 +194,17 @@ static int start_poll(struct ibv_cq_ex *cq, struct ibv_poll_cq_attr *attr)
 
 static int next_poll(struct ibv_cq_ex *cq)
 {
-	take_cqe(ex(cq));
 	return set_now(ex(cq));
 }
 
 static void end_poll(struct ibv_cq_ex *cq)
 {
-	if (ex(cq)->now)
-		take_cqe(ex(cq));
 	pthread_spin_unlock(&ex(cq)->ring.lock);
 }
 
 static enum ibv_wc_opcode read_opcode(struct ibv_cq_ex *cq)
 {
-	return ex(cq)->now->opcode;
+	return ex(cq)->now.opcode;
 }
 
 static uint32_t read_vendor_err(struct ibv_cq_ex *cq)
@@ -225,32 +214,32 @@ static uint32_t read_vendor_err(struct ibv_cq_ex *cq)
 
 static uint32_t read_byte_len(struct ibv_cq_ex *cq)
 {
-	return ex(cq)->now->byte_len;
+	return ex(cq)->now.byte_len;
 }
 
 static __be32 read_imm_data(struct ibv_cq_ex *cq)
 {
-	return ex(cq)->now->imm;
+	return ex(cq)->now.imm;
 }
 
 static uint32_t read_qp_num(struct ibv_cq_ex *cq)
 {
-	return ex(cq)->now->qp_num;
+	return ex(cq)->now.qp_num;
 }
 
 static uint32_t read_src_qp(struct ibv_cq_ex *cq)
 {
-	return ex(cq)->now->src_qp;
+	return ex(cq)->now.src_qp;
 }
 
 static unsigned int read_wc_flags(struct ibv_cq_ex *cq)
 {
-	return ex(cq)->now->wc_flags;
+	return ex(cq)->now.wc_flags;
 }
 
 static uint32_t read_slid(struct ibv_cq_ex *cq)
 {
-	return ex(cq)->now->slid;
+	return ex(cq)->now.slid;
 }
 
 static uint8_t read_nothing(struct ibv_cq_ex *cq)
@@ -260,7 +249,7 @@ static uint8_t read_nothing(struct ibv_cq_ex *cq)
 
 static uint64_t read_timestamp(struct ibv_cq_ex *cq)
 {
-	return ex(cq)->now->timestamp_ns;
+	return ex(cq)->now.timestamp_ns;
 }
 
 static void set_cq_ops(struct ibv_cq_ex *cq)

@@ -28,6 +28,12 @@ struct bell {
 	struct ib_uverbs_post_send call;
 };
 
+/* The requests are in the queue: who is told that they are not posts them again. */
+static bool is_passing(int error)
+{
+	return error == ENOMEM || error == EINTR || error == EAGAIN || error == EBUSY;
+}
+
 static int call_kernel(struct ibv_qp *qp, uint32_t command)
 {
 	struct ib_uverbs_post_send_resp resp;
@@ -46,7 +52,10 @@ static int call_kernel(struct ibv_qp *qp, uint32_t command)
 		},
 	};
 
-	return write(qp->context->cmd_fd, &bell, sizeof(bell)) == sizeof(bell) ? 0 : errno;
+	while (write(qp->context->cmd_fd, &bell, sizeof(bell)) != sizeof(bell))
+		if (!is_passing(errno))
+			return errno;
+	return 0;
 }
 
 int vrnic_ring_bell(struct ibv_qp *qp)

@@ -51,7 +51,7 @@ bool ring_is_full(const struct vrnic_ring *ring, uint32_t pos)
  */
 bool sq_is_full(const struct vrnic_qp *qp, uint32_t pos)
 {
-	return pos - __atomic_load_n(&qp->sent, __ATOMIC_RELAXED) >= qp->sq.slots ||
+	return pos - __atomic_load_n(&qp->sent, __ATOMIC_ACQUIRE) >= qp->sq.slots ||
 	       ring_is_full(&qp->sq, pos);
 }
 

@@ -27,8 +27,8 @@ struct vrnic_context {
 struct vrnic_cq {
 	struct verbs_cq base;
 	struct vrnic_ring ring;
-	/* Between start_poll() and end_poll(): the completion, and what came of it. */
-	struct vrnic_verbs_cqe *now;
+	/* Between start_poll() and end_poll(): a copy of the completion, which has been taken. */
+	struct vrnic_verbs_cqe now;
 };
 
 struct vrnic_srq {
