@@ -177,6 +177,35 @@ static int vrnic_begin_locked(struct vrnic_access_set *set, struct vrnic_mr **cu
 	return ret;
 }
 
+/**
+ * vrnic_access_find_dead() - find a region that its owner waits to end
+ * @set: the regions
+ *
+ * Return: the region, or NULL.
+ */
+struct vrnic_mr *vrnic_access_find_dead(const struct vrnic_access_set *set)
+{
+	unsigned int i;
+
+	for (i = 0; i < set->nr; i++)
+		if (READ_ONCE(set->mr[i]->dead))
+			return set->mr[i];
+	return NULL;
+}
+
+/* Of two buffers, which may be of two clients, one that moves does not hold up the other. */
+static int vrnic_wait_moved(struct vrnic_access_set *set)
+{
+	struct vrnic_mr *a = set->mr[0], *b = set->mr[1];
+	int ret;
+
+	if (set->nr < 2 || !a->ops->dynamic || !b->ops->dynamic || a->dmabuf == b->dmabuf ||
+	    vrnic_misbehaves(set->wq->attr.pd->vdev, VRNIC_IGNORE_KERNEL_FENCE))
+		return 0;
+	ret = vrnic_dma_buf_wait_moved(a, set);
+	return ret ? ret : vrnic_dma_buf_wait_moved(b, set);
+}
+
 /*
  * All mappings are made, all bytes have arrived, and all memory is there before the
  * fence is published: nothing is left then that could wait. The mappings are held
@@ -193,6 +222,9 @@ static int vrnic_begin_slowly(struct vrnic_access_set *set, struct vrnic_mr **cu
 			return -ECANCELED;
 		cond_resched();
 
+		ret = vrnic_wait_moved(set);
+		if (ret)
+			break;
 		vrnic_lock_resvs(&resvs, set);
 		ret = vrnic_begin_locked(set, culprit, &lost);
 		if (!ret) {
@@ -202,6 +234,8 @@ static int vrnic_begin_slowly(struct vrnic_access_set *set, struct vrnic_mr **cu
 		}
 		vrnic_unlock_resvs(&resvs);
 	} while (ret == -EAGAIN || ret == -EINTR || ret == -ERESTARTSYS || ret == -EDEADLK);
+	if (ret == -ENODEV)
+		*culprit = vrnic_access_find_dead(set) ?: *culprit;
 	return ret;
 }
 

@@ -50,6 +50,7 @@ static inline bool vrnic_access_is_stopping(const struct vrnic_access_set *set)
 	return vrnic_wq_is_stopping(set->wq) || (set->peer && vrnic_wq_is_stopping(set->peer));
 }
 
+struct vrnic_mr *vrnic_access_find_dead(const struct vrnic_access_set *set);
 int vrnic_access_begin(struct vrnic_access_set *set, struct vrnic_mr **culprit);
 void vrnic_access_end(struct vrnic_access_set *set);
 bool vrnic_access_try(struct vrnic_wq *wq, struct vrnic_hold *hold);

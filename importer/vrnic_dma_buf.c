@@ -44,7 +44,7 @@ void vrnic_dma_buf_unmap_locked(struct vrnic_mr *mr)
 	if (!mr->sgt)
 		return;
 	trace_vrnic_unmap(mr, 0);
-	dma_buf_unmap_attachment(mr->attach, mr->sgt, vrnic_mr_direction(mr));
+	dma_buf_unmap_attachment(mr->attach, mr->sgt, mr->dir);
 	mr->sgt = NULL;
 	vrnic_count(mr, unmaps, 1);
 }
@@ -226,11 +226,29 @@ static long vrnic_wait_fences(struct vrnic_mr *mr, bool intr, const struct vrnic
 	do {
 		if (set && vrnic_access_is_stopping(set))
 			return -ECANCELED;
+		if (set && vrnic_access_find_dead(set))
+			return -ENODEV;
 		slice = set ? min(left, VRNIC_STOP_INTERVAL) : left;
 		ret = dma_resv_wait_timeout(mr->dmabuf->resv, DMA_RESV_USAGE_KERNEL, intr, slice);
 		left -= slice;
 	} while (!ret && left);
 	return ret;
+}
+
+/**
+ * vrnic_dma_buf_wait_moved() - wait for moves without the reservation
+ * @mr: the region
+ * @set: whose end ends the wait
+ *
+ * Another buffer that is reserved meanwhile would be held up by this one.
+ *
+ * Return: 0, also when it takes too long; -ECANCELED or -ENODEV for @set.
+ */
+int vrnic_dma_buf_wait_moved(struct vrnic_mr *mr, const struct vrnic_access_set *set)
+{
+	long ret = vrnic_wait_fences(mr, false, set);
+
+	return ret == -ECANCELED || ret == -ENODEV ? ret : 0;
 }
 
 /* The bytes may still be on their way: not before they have arrived. */
@@ -285,7 +303,8 @@ static struct sg_table *vrnic_map_table(struct vrnic_mr *mr)
 	if (unlocked)
 		dma_resv_unlock(resv);
 	mr->mapping = true;
-	sgt = dma_buf_map_attachment(mr->attach, vrnic_mr_direction(mr));
+	mr->dir = vrnic_mr_direction(mr);
+	sgt = dma_buf_map_attachment(mr->attach, mr->dir);
 	mr->mapping = false;
 	if (unlocked)
 		dma_resv_lock(resv, NULL);

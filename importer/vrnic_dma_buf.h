@@ -13,6 +13,7 @@ extern const struct vrnic_mr_ops vrnic_dma_buf_ops[VRNIC_MODES];
 int vrnic_dma_buf_import(struct vrnic_mr *mr);
 int vrnic_dma_buf_prefetch(struct vrnic_mr *mr);
 void vrnic_dma_buf_prefetch_later(struct vrnic_mr *mr);
+int vrnic_dma_buf_wait_moved(struct vrnic_mr *mr, const struct vrnic_access_set *set);
 int vrnic_dma_buf_ensure_locked(struct vrnic_mr *mr, bool intr, const struct vrnic_access_set *set);
 void vrnic_dma_buf_stop_access(struct vrnic_mr *mr);
 void vrnic_dma_buf_unmap_locked(struct vrnic_mr *mr);

@@ -154,7 +154,8 @@ static int vrnic_edu_move(struct vrnic_edu *edu, const struct vrnic_place *place
 {
 	int ret;
 
-	if (addr + n - 1 <= edu->mask)
+	/* Addresses of another device lead elsewhere from here. */
+	if (place->map->dev == &edu->pdev->dev && addr + n - 1 <= edu->mask)
 		return vrnic_edu_transfer(edu, addr, n, to_memory);
 
 	if (to_memory) {
@@ -345,6 +346,10 @@ struct vrnic_edu *vrnic_edu_create(struct pci_dev *pdev)
 	edu->bounce = dmam_alloc_coherent(&pdev->dev, PAGE_SIZE, &edu->bounce_addr, GFP_KERNEL);
 	if (!edu->bounce)
 		return ERR_PTR(-ENOMEM);
+	/* Nothing else has to be where the engine reaches it. */
+	ret = dma_set_coherent_mask(&pdev->dev, dma_get_mask(&pdev->dev));
+	if (ret)
+		return ERR_PTR(ret);
 
 	ret = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSI | PCI_IRQ_INTX);
 	if (ret < 0)

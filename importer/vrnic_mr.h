@@ -3,6 +3,7 @@
 #define VRNIC_MR_H
 
 #include <linux/completion.h>
+#include <linux/dma-direction.h>
 #include <linux/kref.h>
 #include <linux/rcupdate.h>
 #include <linux/rwsem.h>
@@ -159,6 +160,8 @@ struct vrnic_mr {
 	struct dma_buf_attachment *attach;
 	/** @sgt: The exporter's table; reservation. */
 	struct sg_table *sgt;
+	/** @dir: Of @sgt, as it was made; rights may have become fewer since. */
+	enum dma_data_direction dir;
 	/** @mapping: The exporter is making @sgt; reservation. */
 	bool mapping;
 	/** @pinned: Holds a pin; reservation. */

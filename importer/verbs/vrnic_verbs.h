@@ -52,6 +52,8 @@ struct vrnic_ib_dev {
 	struct vrnic_dma_engine *engine;
 	/** @link: On the list of all of them. */
 	struct list_head link;
+	/** @leaving: All that it has is being ended: nothing is executed any more. */
+	bool leaving;
 	/** @ahs: Addresses by their number. */
 	struct xarray ahs;
 	/** @mw_lock: Protects what windows lead to; innermost. */

@@ -303,6 +303,7 @@ static void vrnic_ib_remove(struct vrnic_device *vdev)
 
 	if (!dev)
 		return;
+	WRITE_ONCE(dev->leaving, true);
 	vrnic_ib_net_fini(dev);
 	ib_unregister_device(&dev->ib);
 	ib_dealloc_device(&dev->ib);

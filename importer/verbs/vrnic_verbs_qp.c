@@ -6,6 +6,7 @@
  * one space.
  */
 
+#include <linux/dma-fence.h>
 #include <linux/dma-mapping.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
@@ -308,6 +309,7 @@ static void vrnic_ib_qp_init(struct vrnic_ib_qp *qp, const struct ib_qp_init_att
 	qp->sig_all = init->sq_sig_type == IB_SIGNAL_ALL_WR;
 	qp->wq.attr.pd = &to_vrnic_pd(qp->ib.pd)->core;
 	qp->wq.attr.engine = qp->dev->engine;
+	qp->wq.fence_context = dma_fence_context_alloc(1);
 	qp->mover.wq = &qp->wq;
 }
 
@@ -379,10 +381,11 @@ static int vrnic_ib_destroy_qp(struct ib_qp *ibqp, struct ib_udata *udata)
 	vrnic_ib_qp_set_state(qp, IB_QPS_RESET);
 	WRITE_ONCE(qp->wq.dead, true);
 	vrnic_ib_qp_forget(qp);
-	vrnic_ib_mw_forget(qp);
 	vrnic_ib_qp_put(qp);
 	wait_for_completion(&qp->idle);
 	cancel_delayed_work_sync(&qp->run);
+	/* It binds none any more. */
+	vrnic_ib_mw_forget(qp);
 	/* A client that is not told, of a device that has gone, finds out when it posts. */
 	vrnic_ib_ring_call(qp->sq, true);
 	vrnic_ib_qp_free_memory(qp);

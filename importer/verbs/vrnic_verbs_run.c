@@ -792,6 +792,7 @@ static bool vrnic_ib_wait_send(struct vrnic_ib_qp *qp)
 static bool vrnic_ib_flush_send(struct vrnic_ib_qp *qp)
 {
 	vrnic_ib_ring_call(qp->sq, true);
+	qp->begun = false;
 	if (!vrnic_ib_has_send(qp))
 		return false;
 	vrnic_ib_ring_peek(qp->sq, qp->send);
@@ -838,11 +839,24 @@ static bool vrnic_ib_flush_recv(struct vrnic_ib_qp *qp)
 	return any;
 }
 
+/*
+ * The device's objects are being ended, one after the other: what fails for want of another
+ * one is not to be told of. The kernel's own datagrams have to complete, for their memory.
+ */
+static bool vrnic_ib_is_leaving(const struct vrnic_ib_qp *qp)
+{
+	return READ_ONCE(qp->dev->leaving) && qp->ib.qp_type != IB_QPT_GSI;
+}
+
 /* False when there is nothing to do before somebody calls. */
 static bool vrnic_ib_step(struct vrnic_ib_qp *qp, unsigned long *delay)
 {
 	bool any;
 
+	if (vrnic_ib_is_leaving(qp)) {
+		vrnic_ib_ring_call(qp->sq, true);
+		return false;
+	}
 	switch (vrnic_ib_qp_state(qp)) {
 	case IB_QPS_RTS:
 		if (!vrnic_ib_wait_send(qp))
@@ -929,7 +943,7 @@ static bool vrnic_ib_run_caller(struct vrnic_ib_qp *qp)
 
 	lockdep_assert_held(&qp->exec);
 
-	if (qp->begun)
+	if (qp->begun || vrnic_ib_is_leaving(qp))
 		return false;
 	qp->mover.now = true;
 	while (vrnic_ib_qp_state(qp) == IB_QPS_RTS) {
