@@ -3,6 +3,7 @@
  * Buffers: creation, placement, pins, and the GEM object's functions.
  */
 
+#include <linux/dma-buf.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -224,23 +225,29 @@ struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_ty
 /**
  * vvram_bo_create_imported() - make a buffer of another device's memory
  * @vdev: the device
- * @size: bytes
- * @resv: the exporter's reservation
+ * @attach: to its dma-buf; goes with the buffer, also when that can't be made, as does a
+ *	reference to the dma-buf: TTM may end it later, and needs the reservation for that
  *
  * Return: the buffer, or an error pointer.
  */
-struct vvram_bo *vvram_bo_create_imported(struct vvram_device *vdev, u64 size,
-					  struct dma_resv *resv)
+struct vvram_bo *vvram_bo_create_imported(struct vvram_device *vdev,
+					  struct dma_buf_attachment *attach)
 {
 	static const struct ttm_place place = { .mem_type = TTM_PL_SYSTEM };
 	struct ttm_placement placement = { .num_placement = 1, .placement = &place };
 	struct ttm_operation_ctx ctx = { .interruptible = true };
+	struct dma_buf *dmabuf = attach->dmabuf;
+	struct dma_resv *resv = dmabuf->resv;
 	struct vvram_bo *bo;
 	int ret;
 
-	bo = vvram_bo_alloc(vdev, size);
-	if (!bo)
+	bo = vvram_bo_alloc(vdev, dmabuf->size);
+	if (!bo) {
+		dma_buf_detach(dmabuf, attach);
 		return ERR_PTR(-ENOMEM);
+	}
+	get_dma_buf(dmabuf);
+	bo->ttm.base.import_attach = attach;
 	bo->ttm.base.funcs = &vvram_gem_import_funcs;
 	bo->home = TTM_PL_SYSTEM;
 

@@ -76,8 +76,8 @@ void vvram_swap_notify(struct ttm_buffer_object *tbo);
 
 struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_type,
 				 bool contiguous, struct vvram_client *creator);
-struct vvram_bo *vvram_bo_create_imported(struct vvram_device *vdev, u64 size,
-					  struct dma_resv *resv);
+struct vvram_bo *vvram_bo_create_imported(struct vvram_device *vdev,
+					  struct dma_buf_attachment *attach);
 int vvram_bo_validate(struct vvram_bo *bo, u32 mem_type, struct ttm_operation_ctx *ctx);
 int vvram_bo_validate_for_map(struct vvram_bo *bo, bool allow_vram,
 			      struct ttm_operation_ctx *ctx);

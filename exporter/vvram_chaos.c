@@ -177,6 +177,9 @@ static ssize_t vvram_fail_write(struct vvram_device *vdev, enum vvram_fail what,
 	if (sscanf(buf, "%u %u", &count, &error) != 2 || count > INT_MAX ||
 	    !error || error > MAX_ERRNO)
 		return -EINVAL;
+	/* To TTM that is no error, but a way by another place. */
+	if (error == EMULTIHOP)
+		return -EINVAL;
 
 	WRITE_ONCE(vdev->chaos.fail[what].error, error);
 	atomic_set(&vdev->chaos.fail[what].count, count);

@@ -146,9 +146,24 @@ static int vvram_vm_access(struct vm_area_struct *vma, unsigned long addr, void 
 	return ret ? ret : len;
 }
 
+/* As TTM has a first fault wait, which is tried again then. The reservation has been unlocked. */
+static vm_fault_t vvram_fault_wait(struct ttm_buffer_object *tbo, struct vm_fault *vmf)
+{
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT) {
+		ttm_bo_unreserve(tbo);
+		return VM_FAULT_RETRY;
+	}
+	drm_gem_object_get(&tbo->base);
+	mmap_read_unlock(vmf->vma->vm_mm);
+	dma_resv_wait_timeout(tbo->base.resv, DMA_RESV_USAGE_KERNEL, true, MAX_SCHEDULE_TIMEOUT);
+	dma_resv_unlock(tbo->base.resv);
+	drm_gem_object_put(&tbo->base);
+	return VM_FAULT_RETRY;
+}
+
 /*
- * As TTM's own, but for a fault that waits under the reservation, as those do that may not
- * be retried: after the wait, not before, is asked whether there is a device.
+ * As TTM's own, but for when it asks whether there is a device: after the wait for the
+ * bytes, not before. A copy that is given up with the device lets its fence signal.
  */
 static vm_fault_t vvram_vm_fault(struct vm_fault *vmf)
 {
@@ -161,6 +176,9 @@ static vm_fault_t vvram_vm_fault(struct vm_fault *vmf)
 	if (ret)
 		return ret;
 
+	if (fault_flag_allow_retry_first(vmf->flags) &&
+	    !dma_resv_test_signaled(tbo->base.resv, DMA_RESV_USAGE_KERNEL))
+		return vvram_fault_wait(tbo, vmf);
 	if (!fault_flag_allow_retry_first(vmf->flags) &&
 	    vvram_bo_wait_arrived(ttm_to_vvram_bo(tbo), true) == -ERESTARTSYS) {
 		ret = VM_FAULT_NOPAGE;

@@ -93,6 +93,8 @@ static int vvram_dma_buf_attach(struct dma_buf *dmabuf, struct dma_buf_attachmen
 		ret = -ENODEV;
 	else if (va->reach != DRM_VVRAM_REACH_VRAM && vvram_is_out_of_reach(bo))
 		ret = -EBUSY;
+	else
+		trace_vvram_attach(bo, attach->dev, va->reach);
 	dma_resv_unlock(dmabuf->resv);
 	if (ret) {
 		kfree(va);
@@ -100,13 +102,15 @@ static int vvram_dma_buf_attach(struct dma_buf *dmabuf, struct dma_buf_attachmen
 	}
 
 	attach->priv = va;
-	trace_vvram_attach(bo, attach->dev, va->reach);
 	return 0;
 }
 
 static void vvram_dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
 {
+	/* The event tells where the buffer is. */
+	dma_resv_lock(dmabuf->resv, NULL);
 	trace_vvram_detach(dma_buf_to_vvram_bo(dmabuf), attach->dev, 0);
+	dma_resv_unlock(dmabuf->resv);
 	kfree(attach->priv);
 }
 
@@ -131,6 +135,7 @@ static int vvram_dma_buf_pin(struct dma_buf_attachment *attach)
 	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
 	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
 	struct vvram_attachment *va = attach->priv;
+	bool in_vram;
 	int ret;
 
 	if (!vvram_is_locked(bo, attach))
@@ -138,7 +143,8 @@ static int vvram_dma_buf_pin(struct dma_buf_attachment *attach)
 	if (bo->revoked)
 		return -ENODEV;
 
-	ret = vvram_bo_pin(bo, vvram_all_reach_vram(bo), &ctx);
+	in_vram = vvram_all_reach_vram(bo) && (vvram_bo_is_in_vram(bo) || vvram_may_return(bo));
+	ret = vvram_bo_pin(bo, in_vram, &ctx);
 	if (ret)
 		return ret;
 
@@ -157,6 +163,14 @@ static void vvram_dma_buf_unpin(struct dma_buf_attachment *attach)
 	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
 	struct vvram_attachment *va = attach->priv;
 
+	if (!vvram_is_locked(bo, attach))
+		return;
+	if (!va->pins) {
+		/* It would be another's, who counts on it. */
+		drm_info(bo->ttm.base.dev, "importer %s unpins what it has not pinned\n",
+			 dev_name(attach->dev));
+		return;
+	}
 	va->pins--;
 	vvram_bo_unpin(bo);
 }
@@ -361,6 +375,13 @@ static void vvram_dma_buf_release(struct dma_buf *dmabuf)
 	drm_gem_dmabuf_release(dmabuf);
 }
 
+/* What the CPU has written to a BAR may still be in its write buffers. */
+static int vvram_dma_buf_end_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction dir)
+{
+	wmb(); /* pairs with whatever tells the device that the bytes are there */
+	return 0;
+}
+
 static const struct dma_buf_ops vvram_dma_buf_ops = {
 	.attach = vvram_dma_buf_attach,
 	.detach = vvram_dma_buf_detach,
@@ -368,6 +389,7 @@ static const struct dma_buf_ops vvram_dma_buf_ops = {
 	.unpin = vvram_dma_buf_unpin,
 	.map_dma_buf = vvram_dma_buf_map,
 	.unmap_dma_buf = vvram_dma_buf_unmap,
+	.end_cpu_access = vvram_dma_buf_end_cpu_access,
 	.release = vvram_dma_buf_release,
 	.mmap = drm_gem_dmabuf_mmap,
 	.vmap = drm_gem_dmabuf_vmap,

@@ -30,13 +30,6 @@ struct drm_gem_object *vvram_import(struct drm_device *drm, struct dma_buf *dmab
 	if (IS_ERR(attach))
 		return ERR_CAST(attach);
 
-	bo = vvram_bo_create_imported(to_vvram_device(drm), dmabuf->size, dmabuf->resv);
-	if (IS_ERR(bo)) {
-		dma_buf_detach(dmabuf, attach);
-		return ERR_CAST(bo);
-	}
-	/* Both go with the object: drm_prime_gem_destroy(). */
-	get_dma_buf(dmabuf);
-	bo->ttm.base.import_attach = attach;
-	return &bo->ttm.base;
+	bo = vvram_bo_create_imported(to_vvram_device(drm), attach);
+	return IS_ERR(bo) ? ERR_CAST(bo) : &bo->ttm.base;
 }

@@ -189,7 +189,8 @@ int vvram_move(struct ttm_buffer_object *tbo, bool evict, struct ttm_operation_c
 
 	dma_resv_assert_held(tbo->base.resv);
 
-	if (tbo->type == ttm_bo_type_sg || (!old_mem && !to_vram)) {
+	/* Of what another move has left behind, some kernels swap the pages out. */
+	if (vvram_bo_is_ghost(tbo) || tbo->type == ttm_bo_type_sg || (!old_mem && !to_vram)) {
 		ttm_bo_move_null(tbo, new_mem);
 		return 0;
 	}

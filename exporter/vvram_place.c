@@ -15,6 +15,7 @@
 
 #include <linux/dma-resv.h>
 #include <linux/rwsem.h>
+#include <linux/sched/signal.h>
 
 #include "ttm.h"
 #include "vvram_bo.h"
@@ -146,7 +147,8 @@ static int vvram_place_alone(struct vvram_bo *bo, u32 mem_type, struct vvram_syn
 		ret = vvram_place_as_oldest(bo, mem_type, syncs);
 		if (frees != atomic64_read(&vdev->vram_mgr.frees))
 			tries = 0;
-	} while (ret == COMPAT_TTM_NO_ROOM && ++tries < VVRAM_PLACE_TRIES);
+	} while (ret == COMPAT_TTM_NO_ROOM && ++tries < VVRAM_PLACE_TRIES &&
+		 !fatal_signal_pending(current));
 	up_write(&vdev->placing);
 	return ret;
 }
@@ -213,6 +215,8 @@ int vvram_place(struct vvram_bo *bo, u32 mem_type, struct vvram_sync_set *syncs)
 {
 	int ret;
 
+	if (mem_type == TTM_PL_VRAM && bo->ttm.base.size > vvram_bo_device(bo)->vram.size)
+		return COMPAT_TTM_NO_ROOM;
 	ret = vvram_place_shared(bo, mem_type, syncs);
 	if (ret != COMPAT_TTM_NO_ROOM || mem_type != TTM_PL_VRAM ||
 	    !vvram_has_room(vvram_bo_device(bo), bo->ttm.base.size))

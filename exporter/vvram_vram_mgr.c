@@ -73,7 +73,7 @@ static int vvram_vram_mgr_alloc_blocks(struct vvram_vram_mgr *mgr, u64 size,
 
 static struct vvram_segments *vvram_vram_mgr_segments(struct vvram_vram_mgr *mgr,
 						      struct list_head *blocks,
-						      bool contiguous)
+						      bool contiguous, u64 left)
 {
 	struct gpu_buddy_block *block;
 	struct vvram_segments *segs;
@@ -86,8 +86,10 @@ static struct vvram_segments *vvram_vram_mgr_segments(struct vvram_vram_mgr *mgr
 
 	list_for_each_entry(block, blocks, link) {
 		u64 offset = gpu_buddy_block_offset(block);
-		u64 size = gpu_buddy_block_size(&mgr->mm, block);
+		/* One that could not be trimmed for want of memory is longer than the buffer. */
+		u64 size = min(gpu_buddy_block_size(&mgr->mm, block), left);
 
+		left -= size;
 		if (merge && last && last->offset + last->size == offset) {
 			last->size += size;
 			continue;
@@ -123,7 +125,7 @@ static int vvram_vram_mgr_alloc(struct ttm_resource_manager *man,
 	if (ret)
 		goto err_fini;
 
-	vres->segs = vvram_vram_mgr_segments(mgr, &vres->blocks, contiguous);
+	vres->segs = vvram_vram_mgr_segments(mgr, &vres->blocks, contiguous, vres->base.size);
 	if (!vres->segs) {
 		ret = -ENOMEM;
 		goto err_free;

@@ -300,8 +300,8 @@ struct drm_vvram_attachment {
 /**
  * struct drm_vvram_gem_attachments - argument of DRM_IOCTL_VVRAM_GEM_ATTACHMENTS
  *
- * Writes at most @count entries and returns the number that there are in @count;
- * a @count of zero only asks for the number.
+ * Writes at most @count entries, and at most 1024, and returns the number that there are
+ * in @count; a @count of zero only asks for the number.
  */
 struct drm_vvram_gem_attachments {
 	/** @handle: In: GEM handle. */
