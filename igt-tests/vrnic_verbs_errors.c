@@ -41,6 +41,8 @@
  * Description: A buffer that is revoked is an access error at its side, and harms no other.
  * SUBTEST: cq-overrun
  * Description: A completion that has no room ends its queue, its queue pair and the message.
+ * SUBTEST: posted-in-error
+ * Description: What is posted after an error is flushed, also behind what was to be retried.
  * SUBTEST: gone
  * Description: Clients of a device that leaves are told, and get errors from then on.
  */
@@ -1688,6 +1690,32 @@ static void post_waiting(struct end *e, struct end *to)
 	usleep(100000);
 }
 
+static void test_posted_in_error(void)
+{
+	struct ibv_sge sge;
+	struct ibv_send_wr wr = {
+		.wr_id = 2, .opcode = IBV_WR_RDMA_WRITE, .sg_list = &sge, .num_sge = 1,
+	};
+	struct ibv_wc wc;
+	struct end a, b;
+	int i;
+
+	open_pair(&a, &b);
+	post_waiting(&a, &b);
+	igt_assert_eq(__set_state(&a, IBV_QPS_ERR), 0);
+	igt_assert_eq(wait_wc(&a).status, IBV_WC_WR_FLUSH_ERR);
+	sge = (struct ibv_sge){ (uintptr_t)a.mem, 8, a.mr->lkey };
+	for (i = 0; i < 3; i++) {
+		usleep(50000);
+		igt_assert_eq(__post(&a, &wr), 0);
+		wc = wait_wc(&a);
+		igt_assert_eq(wc.status, IBV_WC_WR_FLUSH_ERR);
+		igt_assert_eq_u64(wc.wr_id, 2);
+	}
+	close_end(&a);
+	close_end(&b);
+}
+
 static void test_gone(void)
 {
 	char function[64];
@@ -1777,6 +1805,9 @@ igt_main {
 	igt_describe("Completions without room.");
 	igt_subtest("cq-overrun")
 		test_cq_overrun();
+	igt_describe("Whoever waits for the last one to be flushed.");
+	igt_subtest("posted-in-error")
+		test_posted_in_error();
 	igt_describe("A device that has left.");
 	igt_subtest("gone")
 		test_gone();
