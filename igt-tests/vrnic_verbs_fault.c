@@ -500,14 +500,10 @@ static void test_calls(void)
 
 igt_main {
 	igt_fixture {
-		struct ibv_context *ctx;
-
 		igt_require_f(faults_available(), "the kernel injects no faults\n");
 		fd = drm_open_driver(DRIVER_ANY);
 		nic = vrnic_open();
-		ctx = __open_verbs("vrnic0");
-		igt_require_f(ctx, "no verbs device, or no provider (RDMAV_DRIVERS)\n");
-		ibv_close_device(ctx);
+		require_verbs();
 	}
 
 	igt_describe("The errno is right, nothing leaks.");

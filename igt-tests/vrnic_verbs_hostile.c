@@ -943,14 +943,10 @@ static void test_unloaded(void)
 
 igt_main {
 	igt_fixture {
-		struct ibv_context *ctx;
-
 		snprintf(at_first, sizeof(at_first), "%s", resources());
 		fd = drm_open_driver(DRIVER_ANY);
 		nic = vrnic_open();
-		ctx = __open_verbs("vrnic0");
-		igt_require_f(ctx, "no verbs device, or no provider (RDMAV_DRIVERS)\n");
-		ibv_close_device(ctx);
+		require_verbs();
 		monitor = open_monitor();
 		if (!bound_function(VRNIC_DRIVER, function))
 			function[0] = 0;

@@ -724,13 +724,9 @@ static void test_modes(void)
 
 igt_main {
 	igt_fixture {
-		struct ibv_context *ctx;
-
 		fd = drm_open_driver(DRIVER_ANY);
 		nic = vrnic_open();
-		ctx = __open_verbs("vrnic0");
-		igt_require_f(ctx, "no verbs device, or no provider (RDMAV_DRIVERS)\n");
-		ibv_close_device(ctx);
+		require_verbs();
 	}
 
 	igt_describe("Another size, with completions in the queue.");

@@ -27,6 +27,14 @@ struct ibv_context *open_verbs(const char *name)
 	return ctx;
 }
 
+void require_verbs(void)
+{
+	struct ibv_context *ctx = __open_verbs("vrnic0");
+
+	igt_require_f(ctx, "no verbs device, or no provider (RDMAV_DRIVERS)\n");
+	ibv_close_device(ctx);
+}
+
 void wait_verbs(void)
 {
 	uint64_t end = now_ms() + 60000;

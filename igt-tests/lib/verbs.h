@@ -54,6 +54,8 @@ struct end {
 
 struct ibv_context *__open_verbs(const char *name);
 struct ibv_context *open_verbs(const char *name);
+/* Skips all where there is no RDMA device. */
+void require_verbs(void);
 /* Until vrnic0 can be opened: its node comes a moment later than the device. */
 void wait_verbs(void);
 void open_end_as(struct end *e, const struct end_want *want);
