@@ -214,6 +214,12 @@ print_failures() {
 		END { if (n > 1) print "in full: " all }' "$1"
 }
 
+# last_words DIR: where the kernel was by its console, in a few words: logs may be lost
+last_words() {
+	grep -aoE '(Kernel panic|BUG:|Oops:) [[:print:]]*|RIP: 0010:[^ ]*' "$1/console" 2>/dev/null |
+		awk '!seen[$0]++ && ++n <= 6 { printf "%s%s", (n > 1 ? "; " : ": "), $0 }' || true
+}
+
 # tell_end DIR NAME: what a guest's end means beyond what its tests say
 tell_end() {
 	local dir=$1 name=$2 status last
@@ -226,11 +232,11 @@ tell_end() {
 	elif [ -s "$dir/died" ]; then
 		fail "$name: $(cat "$dir/died") for the second time"
 	elif [ -s "$dir/hung" ]; then
-		fail "$name: $(cat "$dir/hung"), its console tells where"
+		fail "$name: $(cat "$dir/hung"), its console tells where$(last_words "$dir")"
 	elif [ "$status" = 124 ]; then
 		fail "$name: the guest did not end in time"
 	elif [ ! -e "$dir/ended" ]; then
-		fail "$name: the guest ended before its tests did, see above"
+		fail "$name: the guest ended before its tests did, see above$(last_words "$dir")"
 	elif [ "$status" != 0 ]; then
 		fail "$name: the kernel complained, see above"
 	fi
