@@ -205,11 +205,19 @@ static void vrnic_ib_get_fw_str(struct ib_device *ib, char *str)
 	snprintf(str, IB_FW_VERSION_NAME_MAX, "%d", VRNIC_VERBS_ABI_VERSION);
 }
 
+/* Before anybody can make an address: those lead to where they do when they are made. */
+static int vrnic_ib_enable(struct ib_device *ib)
+{
+	vrnic_ib_devs_add(to_vrnic_dev(ib));
+	return 0;
+}
+
 static const struct ib_device_ops vrnic_ib_ops = {
 	.owner = THIS_MODULE,
 	.driver_id = RDMA_DRIVER_UNKNOWN,
 	.uverbs_abi_ver = VRNIC_VERBS_ABI_VERSION,
 
+	.enable_driver = vrnic_ib_enable,
 	.query_device = vrnic_ib_query_device,
 	.query_port = vrnic_ib_query_port,
 	.get_port_immutable = vrnic_ib_get_port_immutable,
@@ -278,10 +286,10 @@ static int vrnic_ib_register(struct vrnic_device *vdev)
 	ret = ib_register_device(&dev->ib, vdev->name, vdev->dev);
 	if (ret)
 		goto err_net;
-	vrnic_ib_devs_add(dev);
 	return 0;
 
 err_net:
+	vrnic_ib_devs_take(vdev);
 	vrnic_ib_net_fini(dev);
 err_dealloc:
 	ib_dealloc_device(&dev->ib);
