@@ -187,6 +187,7 @@ static void test_crowd(void)
 	struct movable m;
 	int i, n;
 
+	igt_require(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC);
 	open_end_as(&e, &want);
 	connect_ends(&e, &e);
 	open_pair(&a, &b);

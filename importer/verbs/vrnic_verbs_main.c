@@ -89,7 +89,8 @@ static int vrnic_ib_query_device(struct ib_device *ib, struct ib_device_attr *at
 		.max_res_rd_atom = SZ_64K * VRNIC_IB_MAX_RD_ATOMIC,
 		.max_qp_init_rd_atom = VRNIC_IB_MAX_RD_ATOMIC,
 		/* Among those of the engine, as in device memory the CPU's own are not. */
-		.atomic_cap = vrnic_engine_has_atomics(dev->engine) ? IB_ATOMIC_HCA : IB_ATOMIC_NONE,
+		.atomic_cap = vrnic_engine_has_atomics(dev->engine) ? IB_ATOMIC_HCA :
+								      IB_ATOMIC_NONE,
 		.max_ah = VRNIC_IB_MAX_AH,
 		.max_srq = SZ_64K,
 		.max_srq_wr = VRNIC_IB_MAX_WR,
