@@ -33,9 +33,9 @@ install_for() {
 	shift
 	command -v "$cmd" >/dev/null && return
 	say "installing $*"
-	as_root apt-get update -q >&2 || die "apt-get update failed"
+	as_root apt-get update -q -o Acquire::Retries=5 >&2 || die "apt-get update failed"
 	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -q -o DPkg::Lock::Timeout=300 --no-install-recommends "$@" >&2 ||
+		apt-get install -y -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=5 --no-install-recommends "$@" >&2 ||
 		die "can not install $*"
 }
 

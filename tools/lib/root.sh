@@ -27,7 +27,8 @@ apt_guest() {
 
 	"$1" -o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null \
 		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir/cache" \
-		-o "Dir::State::status=$dir/status" -o APT::Sandbox::User=root "${@:2}"
+		-o "Dir::State::status=$dir/status" -o APT::Sandbox::User=root \
+		-o Acquire::Retries=5 "${@:2}"
 }
 
 apt_guest_update() {
