@@ -33,7 +33,7 @@ static struct vvram_segments *vvram_mgr_test_alloc(struct kunit *test, u64 size,
 	u64 sum = 0;
 
 	KUNIT_ASSERT_EQ(test, vvram_vram_mgr_alloc_blocks(mgr, size, contiguous, blocks), 0);
-	segs = vvram_vram_mgr_segments(mgr, blocks, contiguous);
+	segs = vvram_vram_mgr_segments(mgr, blocks, contiguous, size);
 	KUNIT_ASSERT_NOT_NULL(test, segs);
 	for (i = 0; i < segs->count; i++) {
 		KUNIT_EXPECT_TRUE(test, PAGE_ALIGNED(segs->seg[i].offset));
