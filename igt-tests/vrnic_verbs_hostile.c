@@ -167,16 +167,17 @@ static void crowd_sends(struct end *e, struct movable *m, struct ibv_qp **qp)
 		igt_assert_eq(ibv_post_send(qp[i], &wr, &bad), 0);
 }
 
-/* Too much for who posts it: it takes a worker. */
-static void check_bystanders(struct end *a, struct end *b, struct ibv_cq *crowd)
+/* Too much for who posts it: it takes a worker. False when the crowd does not wait any more. */
+static bool check_bystanders(struct end *a, struct end *b, struct ibv_cq *crowd)
 {
 	uint64_t begin = now_ms();
 
-	igt_require_f(is_idle(crowd), "a machine too slow for a crowd\n");
+	if (!is_idle(crowd))
+		return false;
 	igt_assert_eq(rdma(a, IBV_WR_RDMA_WRITE, (uintptr_t)b->mem, b->mr->rkey, SIZE), 0);
 	igt_info("%" PRIu64 " ms\n", now_ms() - begin);
-	/* The control: they all wait still. */
-	igt_assert(is_idle(crowd));
+	igt_assert_lt(now_ms() - begin, CROWD_MS / 2);
+	return true;
 }
 
 static void test_crowd(void)
@@ -185,6 +186,7 @@ static void test_crowd(void)
 	struct ibv_qp *qp[CROWD];
 	struct end e, a, b;
 	struct movable m;
+	bool waits;
 	int i, n;
 
 	igt_require(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC);
@@ -199,9 +201,9 @@ static void test_crowd(void)
 	for (i = 0; i < 2; i++) {
 		send_away(&m, i ? VRAM : SYSTEM, CROWD_MS);
 		crowd_sends(&e, &m, qp);
-		if (i)
-			check_bystanders(&a, &b, e.cq);
-		for (n = 0; n < CROWD; n++)
+		waits = !i || check_bystanders(&a, &b, e.cq);
+		/* Else one has been taken. */
+		for (n = waits ? 0 : 1; n < CROWD; n++)
 			igt_assert_eq(wait_wc(&e).status, 0);
 	}
 
@@ -211,6 +213,7 @@ static void test_crowd(void)
 	close_end(&e);
 	close_end(&a);
 	close_end(&b);
+	igt_require_f(waits, "a machine too slow for a crowd\n");
 }
 
 /* What one process tells the other of its end. */
