@@ -38,19 +38,6 @@ IGT_TEST_DESCRIPTION("The importer as an RDMA device, by stock libibverbs.");
 
 static int fd = -1, nic = -1;
 
-/* Writes a pattern, reads it back, and tells whether that went right. */
-static bool move_round(struct end *a, struct movable *m, uint64_t seed)
-{
-	pattern_fill(a->mem, SIZE, seed);
-	if (rdma(a, IBV_WR_RDMA_WRITE, 0, m->mr->rkey, SIZE))
-		return false;
-	memset(a->mem, 0xee, SIZE);
-	if (rdma(a, IBV_WR_RDMA_READ, 0, m->mr->rkey, SIZE))
-		return false;
-	return pattern_find_bad(a->mem, SIZE, seed, 1) < 0 &&
-	       pattern_find_bad(m->p, SIZE, seed, 1) < 0;
-}
-
 static void test_move(void)
 {
 	struct vrnic_counters before = vrnic_query(nic).counters, after;
@@ -64,7 +51,7 @@ static void test_move(void)
 	m = make_movable(fd, &b);
 	mover_start(&mover, fd, m.handle);
 	for (round = 0; mover.moves < 1000; round++)
-		igt_assert_f(move_round(&a, &m, round), "round %" PRIu64 "\n", round);
+		igt_assert_f(write_and_read(&a, &m, round), "round %" PRIu64 "\n", round);
 	mover_stop(&mover);
 
 	after = vrnic_query(nic).counters;
@@ -89,15 +76,15 @@ static void test_move_control(void)
 	igt_require(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC);
 	open_pair(&a, &b);
 	m = make_movable(fd, &b);
-	igt_assert(move_round(&a, &m, 1));
+	igt_assert(write_and_read(&a, &m, 1));
 	/* An old place in VRAM is no memory of the kernel's, of which KASAN would tell. */
 	stays = vrnic_reaches_vram(fd, nic) ? VRAM : SYSTEM;
 	vvram_move(fd, m.handle, stays);
-	igt_assert(move_round(&a, &m, 2));
+	igt_assert(write_and_read(&a, &m, 2));
 
 	vrnic_misbehave("skip-invalidate");
 	vvram_move(fd, m.handle, stays == VRAM ? SYSTEM : VRAM);
-	good = move_round(&a, &m, 3);
+	good = write_and_read(&a, &m, 3);
 	vrnic_misbehave("none");
 	igt_assert_f(!good, "old addresses were used, and nobody noticed\n");
 	free_movable(&m);
@@ -248,7 +235,7 @@ static void test_two_devices(void)
 	connect_ends(&a, &b);
 	m = make_movable(fd, &b);
 	for (i = 0; i < 20; i++) {
-		igt_assert(move_round(&a, &m, i));
+		igt_assert(write_and_read(&a, &m, i));
 		vvram_move_mapped(fd, m.handle, i % 2 ? VRAM : SYSTEM);
 	}
 	check_send(&a, &b);

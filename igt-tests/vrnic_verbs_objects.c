@@ -663,18 +663,6 @@ static void test_window_traffic(void)
 	close_end(&a);
 }
 
-static bool write_and_read(struct end *a, struct movable *m, uint64_t seed)
-{
-	pattern_fill(a->mem, SIZE, seed);
-	if (rdma(a, IBV_WR_RDMA_WRITE, 0, m->mr->rkey, SIZE))
-		return false;
-	memset(a->mem, 0xee, SIZE);
-	if (rdma(a, IBV_WR_RDMA_READ, 0, m->mr->rkey, SIZE))
-		return false;
-	return pattern_find_bad(a->mem, SIZE, seed, 1) < 0 &&
-	       pattern_find_bad(m->p, SIZE, seed, 1) < 0;
-}
-
 /* Whether it is mapped again after a move that nobody has made use of. */
 static bool maps_again(uint64_t before)
 {

@@ -376,6 +376,18 @@ void free_movable(struct movable *m)
 	gem_close(m->fd, m->handle);
 }
 
+bool write_and_read(struct end *a, struct movable *m, uint64_t seed)
+{
+	pattern_fill(a->mem, SIZE, seed);
+	if (rdma(a, IBV_WR_RDMA_WRITE, 0, m->mr->rkey, SIZE))
+		return false;
+	memset(a->mem, 0xee, SIZE);
+	if (rdma(a, IBV_WR_RDMA_READ, 0, m->mr->rkey, SIZE))
+		return false;
+	return pattern_find_bad(a->mem, SIZE, seed, 1) < 0 &&
+	       pattern_find_bad(m->p, SIZE, seed, 1) < 0;
+}
+
 void send_away(struct movable *m, uint32_t placement, int ms)
 {
 	struct drm_vvram_gem_move arg = {

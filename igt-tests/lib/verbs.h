@@ -106,6 +106,8 @@ struct movable {
 
 struct movable make_movable(int fd, struct end *e);
 void free_movable(struct movable *m);
+/* A pattern to the buffer and back, by @a, whose peer's region it is: whether all was right. */
+bool write_and_read(struct end *a, struct movable *m, uint64_t seed);
 /* Sets off for @placement, and arrives so much later: requests on it wait meanwhile. */
 void send_away(struct movable *m, uint32_t placement, int ms);
 
