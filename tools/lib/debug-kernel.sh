@@ -46,10 +46,14 @@ install_debug_kernel() {
 	local release
 
 	release=$(debug_release)
-	grep -q "^debug $release$" "$cache/kernels" && return
+	if [ -e "$cache/root/usr/lib/modules/$release/modules.dep" ] &&
+		[ -e "$cache/root/boot/vmlinuz-$release" ]; then
+		grep -q "^debug $release$" "$cache/kernels" && return
+	fi
 	in_debug make -C /usr/src/debug/out INSTALL_MOD_PATH=/usr modules_install \
 		>"$debug_dir/install.log" 2>&1 || die "see $debug_dir/install.log"
 	cp "$debug_dir/out/arch/x86/boot/bzImage" "$cache/root/boot/vmlinuz-$release"
+	sed -i '/^debug /d' "$cache/kernels"
 	echo "debug $release" >>"$cache/kernels"
 }
 
