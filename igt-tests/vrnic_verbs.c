@@ -77,8 +77,7 @@ static void test_move_control(void)
 	open_pair(&a, &b);
 	m = make_movable(fd, &b);
 	igt_assert(write_and_read(&a, &m, 1));
-	/* An old place in VRAM is no memory of the kernel's, of which KASAN would tell. */
-	stays = vrnic_reaches_vram(fd, nic) ? VRAM : SYSTEM;
+	stays = vrnic_place_to_leave(fd, nic);
 	vvram_move(fd, m.handle, stays);
 	igt_assert(write_and_read(&a, &m, 2));
 

@@ -311,6 +311,11 @@ bool vrnic_reaches_vram(int fd, int nic)
 	return att.reach == DRM_VVRAM_REACH_VRAM;
 }
 
+uint32_t vrnic_place_to_leave(int fd, int nic)
+{
+	return vrnic_reaches_vram(fd, nic) ? VRAM : SYSTEM;
+}
+
 void vrnic_kill_clients(int nic, void (*run)(void), unsigned int first_us)
 {
 	uint64_t end;

@@ -80,6 +80,11 @@ struct shared share_buffer(int fd, int nic, uint64_t size, uint32_t mode, uint32
 void unshare_buffer(int fd, int nic, struct shared *s);
 bool vrnic_reaches_vram(int fd, int nic);
 /*
+ * Where a buffer is to be before it leaves an importer behind that goes on with its old place:
+ * in VRAM if it may, which is no memory of the kernel's, of which KASAN would tell.
+ */
+uint32_t vrnic_place_to_leave(int fd, int nic);
+/*
  * Has 20 processes, one after the other, @run until they are killed, the first after @first_us;
  * asserts that no region is left then.
  */
