@@ -6,7 +6,8 @@
 /* More than any call has; a call that never gets through is a defect. */
 #define MOST_FAULTS	5000
 
-static int fail_nth = -1;
+/* Of the thread that opens it. */
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
 
 static bool set(const char *file, const char *text)
 {
@@ -18,10 +19,8 @@ static bool set(const char *file, const char *text)
 
 bool faults_available(void)
 {
-	if (fail_nth < 0)
-		fail_nth = open("/proc/thread-self/fail-nth", O_RDWR);
 	/* Allocations that may sleep fail as well, and the log stays short. */
-	return fail_nth >= 0 && set("failslab/ignore-gfp-wait", "N") &&
+	return !access(FAIL_NTH, W_OK) && set("failslab/ignore-gfp-wait", "N") &&
 	       set("fail_page_alloc/ignore-gfp-wait", "N") &&
 	       set("fail_page_alloc/ignore-gfp-highmem", "N") &&
 	       set("fail_page_alloc/min-order", "0") && set("failslab/verbose", "0") &&
@@ -34,7 +33,8 @@ static bool is_fair(int error)
 }
 
 /* Runs once; tells whether the fault was met in there. */
-static bool run_with_fault(const struct fault_op *op, void *ctx, unsigned int nth, int *ret)
+static bool run_with_fault(const struct fault_op *op, void *ctx, int fail_nth, unsigned int nth,
+			   int *ret)
 {
 	char text[16] = {};
 	ssize_t n;
@@ -50,18 +50,21 @@ static bool run_with_fault(const struct fault_op *op, void *ctx, unsigned int nt
 
 unsigned int fail_each(const struct fault_op *op, void *ctx)
 {
+	int fail_nth = open(FAIL_NTH, O_RDWR), ret;
 	unsigned int nth;
 	bool met;
-	int ret;
 
+	igt_assert_fd(fail_nth);
 	for (nth = 1; nth < MOST_FAULTS; nth++) {
-		met = run_with_fault(op, ctx, nth, &ret);
+		met = run_with_fault(op, ctx, fail_nth, nth, &ret);
 		igt_assert_f(!ret || (met && is_fair(ret)), "%s, fault %u: %s\n", op->name, nth,
 			     strerror(-ret));
 		if (!ret && op->undo)
 			op->undo(ctx);
-		if (!met)
+		if (!met) {
+			close(fail_nth);
 			return nth - 1;
+		}
 	}
 	igt_assert_f(false, "%s: no end of faults\n", op->name);
 	return 0;
