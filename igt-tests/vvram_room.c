@@ -249,33 +249,48 @@ static pid_t create_in_child(uint64_t size)
 
 	if (!pid) {
 		sigaction(SIGUSR1, &action, NULL);
-		_exit(ioctl(fd, DRM_IOCTL_VVRAM_GEM_CREATE, &create) ? errno : 0);
+		if (ioctl(fd, DRM_IOCTL_VVRAM_GEM_CREATE, &create))
+			_exit(errno);
+		gem_close(fd, create.handle);
+		_exit(0);
 	}
 	igt_assert_lt(0, pid);
 	usleep(200000);
 	return pid;
 }
 
-static void test_interrupted(void)
+/* Tells whether what the two wait for was still kept when they had ended. */
+static bool interrupt_two(void)
 {
 	struct keeper k = keep(part_of_vram(6));
 	pid_t told = create_in_child(part_of_vram(6)), killed = create_in_child(part_of_vram(6));
-	int status;
+	siginfo_t kept = {};
+	int status, last;
 
 	igt_assert_eq(kill(killed, SIGKILL), 0);
-	igt_assert_eq(waitpid(killed, &status, 0), killed);
-	igt_assert(WIFSIGNALED(status));
+	igt_assert_eq(waitpid(killed, &last, 0), killed);
 	/* Once may be too early. */
 	while (!waitpid(told, &status, WNOHANG)) {
 		igt_assert_eq(kill(told, SIGUSR1), 0);
 		usleep(10000);
 	}
-	igt_assert(WIFEXITED(status));
-	igt_assert_eq(WEXITSTATUS(status), EINTR);
-
-	/* The control: what they waited for is still kept. */
-	igt_assert_eq(waitpid(k.pid, &status, WNOHANG), 0);
+	igt_assert_eq(waitid(P_PID, k.pid, &kept, WEXITED | WNOHANG | WNOWAIT), 0);
+	if (!kept.si_pid) {
+		igt_assert(WIFSIGNALED(last));
+		igt_assert(WIFEXITED(status));
+		igt_assert_eq(WEXITSTATUS(status), EINTR);
+	}
 	keep_end(&k);
+	return !kept.si_pid;
+}
+
+static void test_interrupted(void)
+{
+	int tries = 5;
+
+	/* A machine that has more to do may be too slow for it. */
+	while (!interrupt_two())
+		igt_assert_f(--tries, "they waited for as long as it was kept\n");
 }
 
 static void test_movers(void)
@@ -468,7 +483,7 @@ static void test_full(void)
 	igt_assert(no_room(__vvram_create(fd, size, VRAM, 0, &handle)));
 	igt_assert(no_room(__vvram_move(fd, moved, VRAM)));
 	igt_assert_eq(vvram_info(fd, moved).placement, SYSTEM);
-	igt_assert_lt(now_ms() - begin, 1000);
+	igt_assert_lt(now_ms() - begin, 10000);
 	gem_close(fd, moved);
 
 	/* What is left can be had. */
