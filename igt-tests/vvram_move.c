@@ -18,6 +18,8 @@
  * Description: The dma-buf's mapping shows the same bytes, in both placements.
  * SUBTEST: evict
  * Description: Buffers of twice VRAM's size, used in turn, keep their bytes.
+ * SUBTEST: larger-than-vram
+ * Description: Nobody makes room for a buffer that can never fit.
  * SUBTEST: debugger
  * Description: A debugger reads and writes another process's mapping, wherever it is.
  * SUBTEST: revoked
@@ -135,6 +137,25 @@ static void test_zeroed(void)
 			gem_close(fd, handle);
 		}
 	}
+}
+
+static void test_larger_than_vram(void)
+{
+	uint64_t size = vvram_query(fd).vram_size + KIB(64);
+	uint32_t other = vvram_create(fd, MIB(1), VRAM);
+	uint32_t handle = vvram_create(fd, size, SYSTEM);
+	uint8_t *p = vvram_mmap(fd, handle, size);
+	uint64_t evictions = vvram_query(fd).evictions;
+
+	pattern_fill(p + size - MIB(1), MIB(1), 11);
+	igt_assert_eq(__vvram_move(fd, handle, VRAM), -ENOSPC);
+	igt_assert_eq(vvram_info(fd, handle).placement, SYSTEM);
+	igt_assert_eq(vvram_info(fd, other).placement, VRAM);
+	igt_assert_eq_u64(vvram_query(fd).evictions, evictions);
+	pattern_check(p + size - MIB(1), MIB(1), 11);
+	munmap(p, size);
+	gem_close(fd, handle);
+	gem_close(fd, other);
 }
 
 static void test_dma_buf_mmap(void)
@@ -309,6 +330,9 @@ igt_main {
 	igt_describe("VRAM that is full makes room.");
 	igt_subtest("evict")
 		test_evict();
+	igt_describe("More than there is.");
+	igt_subtest("larger-than-vram")
+		test_larger_than_vram();
 	igt_describe("The way of ptrace() to memory that has no pages.");
 	igt_subtest("debugger")
 		test_debugger();

@@ -14,8 +14,11 @@
  * Description: Pinned in VRAM, the buffer is closed to those who do not reach it.
  * SUBTEST: mixed-importers
  * Description: The least able importer decides while it is attached.
+ * SUBTEST: unpin-unpinned
+ * Description: An importer that unpins without a pin takes none from another.
  */
 
+#include "modules/rogue.h"
 #include "movable.h"
 
 IGT_TEST_DESCRIPTION("Pins and reach.");
@@ -167,6 +170,33 @@ static void test_mixed(void)
 	unshare_buffer(fd, nic, &s);
 }
 
+static void test_unpin_unpinned(void)
+{
+	const char *said = "importer rogue unpins what it has not pinned";
+	int before = count_in_dmesg(said), rogue = open_rogue();
+	struct shared s;
+
+	igt_assert_fd(rogue);
+	/* Where the other importer reaches it too. */
+	s = share_buffer(fd, nic, KIB(64), VRNIC_MR_PINNED, VRNIC_REG_MR_NO_PEER2PEER);
+	igt_assert_eq(vvram_info(fd, s.handle).pins, 1);
+	igt_assert_eq(do_call(rogue, ROGUE_IOC_UNPIN, &s.dmabuf), 0);
+	igt_assert_eq(vvram_info(fd, s.handle).pins, 1);
+	igt_assert_eq(__vvram_move(fd, s.handle, VRAM), -EBUSY);
+	igt_assert_eq(count_in_dmesg(said), before + 1);
+
+	/* And of one that nobody has pinned. */
+	vrnic_dereg_mr(nic, s.reg.handle);
+	igt_assert_eq(do_call(rogue, ROGUE_IOC_UNPIN, &s.dmabuf), 0);
+	igt_assert_eq(vvram_info(fd, s.handle).pins, 0);
+	vvram_move(fd, s.handle, VRAM);
+	munmap(s.p, s.size);
+	close(s.dmabuf);
+	gem_close(fd, s.handle);
+	close(rogue);
+	igt_assert_eq(system("rmmod rogue"), 0);
+}
+
 igt_main {
 	igt_fixture {
 		fd = drm_open_driver(DRIVER_ANY);
@@ -192,6 +222,9 @@ igt_main {
 	igt_describe("One weak importer keeps the buffer in system memory.");
 	igt_subtest("mixed-importers")
 		test_mixed();
+	igt_describe("A pin is the importer's who has made it.");
+	igt_subtest("unpin-unpinned")
+		test_unpin_unpinned();
 
 	igt_fixture {
 		vvram_wait_unused(fd);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * For tests of importers: an exporter that breaks one rule of dma-buf at a time; and
- * for tests of exporters: a user of vmap.
+ * for tests of exporters: a user of vmap, and an importer that unpins too often.
  */
 
 #include <linux/cleanup.h>
@@ -323,6 +323,7 @@ static int rogue_notify(int __user *ufd)
 }
 
 struct rogue_file {
+	struct device *dev;
 	struct mutex lock;	/* the members below */
 	struct dma_buf *dmabuf;
 	struct iosys_map map;
@@ -435,11 +436,14 @@ static ssize_t rogue_write(struct file *file, const char __user *user, size_t le
 
 static int rogue_open(struct inode *inode, struct file *file)
 {
+	/* The core has left its own device there. */
+	struct miscdevice *misc = file->private_data;
 	struct rogue_file *rf = kzalloc(sizeof(*rf), GFP_KERNEL);
 
 	if (!rf)
 		return -ENOMEM;
 	mutex_init(&rf->lock);
+	rf->dev = misc->this_device;
 	file->private_data = rf;
 	return 0;
 }
@@ -456,6 +460,37 @@ static int rogue_close(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static void rogue_invalidate(struct dma_buf_attachment *attach)
+{
+}
+
+static const struct dma_buf_attach_ops rogue_attach_ops = {
+	.invalidate_mappings = rogue_invalidate,
+};
+
+static int rogue_unpin_unpinned(struct device *dev, int __user *ufd)
+{
+	struct dma_buf_attachment *attach;
+	struct dma_buf *dmabuf;
+	int fd;
+
+	if (get_user(fd, ufd))
+		return -EFAULT;
+	dmabuf = dma_buf_get(fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+
+	attach = dma_buf_dynamic_attach(dmabuf, dev, &rogue_attach_ops, NULL);
+	if (!IS_ERR(attach)) {
+		dma_resv_lock(dmabuf->resv, NULL);
+		dma_buf_unpin(attach);
+		dma_resv_unlock(dmabuf->resv);
+		dma_buf_detach(dmabuf, attach);
+	}
+	dma_buf_put(dmabuf);
+	return PTR_ERR_OR_ZERO(attach);
+}
+
 static long rogue_map_ioctl(struct rogue_file *rf, unsigned int cmd, void __user *arg)
 {
 	guard(mutex)(&rf->lock);
@@ -464,6 +499,8 @@ static long rogue_map_ioctl(struct rogue_file *rf, unsigned int cmd, void __user
 
 static long rogue_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
+	struct rogue_file *rf = file->private_data;
+
 	switch (cmd) {
 	case ROGUE_IOC_EXPORT:
 		return rogue_export((void __user *)arg);
@@ -471,9 +508,11 @@ static long rogue_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return rogue_notify((void __user *)arg);
 	case ROGUE_IOC_VMAP:
 	case ROGUE_IOC_VUNMAP:
-		return rogue_map_ioctl(file->private_data, cmd, (void __user *)arg);
+		return rogue_map_ioctl(rf, cmd, (void __user *)arg);
 	case ROGUE_IOC_TRY_VMAP:
 		return rogue_try_vmap((void __user *)arg);
+	case ROGUE_IOC_UNPIN:
+		return rogue_unpin_unpinned(rf->dev, (void __user *)arg);
 	default:
 		return -ENOTTY;
 	}

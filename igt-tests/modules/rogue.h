@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls of /dev/rogue: dma-bufs that break one rule each, and a user of vmap.
+ * Calls of /dev/rogue: dma-bufs that break one rule each, a user of vmap, and an importer
+ * that unpins too often.
  */
 #ifndef ROGUE_H
 #define ROGUE_H
@@ -67,5 +68,7 @@ struct rogue_vmap {
  * gives it back: the core's dma_buf_vmap() warns of every error.
  */
 #define ROGUE_IOC_TRY_VMAP	_IOW('R', 4, __s32)
+/* As an importer of the dma-buf whose fd is the argument: unpins it, without a pin. */
+#define ROGUE_IOC_UNPIN		_IOW('R', 5, __s32)
 
 #endif /* ROGUE_H */
