@@ -32,6 +32,8 @@
  * Description: Windows come and go in traffic: nothing arrives when one was taken back.
  * SUBTEST: modes
  * Description: New regions follow their buffers in the way that root has chosen.
+ * SUBTEST: fenced-two
+ * Description: A fenced region is one of two on a buffer: a move waits for the DMA of both.
  */
 
 #include "verbs.h"
@@ -710,6 +712,79 @@ static void test_modes(void)
 	igt_assert(!strncmp(read_file(MODE), "static", 6));
 }
 
+/* One queue pair's half of a buffer that two of them use. */
+struct half {
+	struct end *from;
+	struct ibv_mr *mr;
+	uint64_t at;
+	uint64_t rounds;
+	bool wrong;
+	volatile bool stop;
+	pthread_t thread;
+};
+
+static void *use_half(void *arg)
+{
+	struct half *h = arg;
+	uint8_t *mem = h->from->mem;
+
+	while (!h->stop && !h->wrong) {
+		pattern_fill(mem, SIZE / 2, ++h->rounds);
+		h->wrong = rdma(h->from, IBV_WR_RDMA_WRITE, h->at, h->mr->rkey, SIZE / 2);
+		memset(mem, 0xee, SIZE / 2);
+		h->wrong |= rdma(h->from, IBV_WR_RDMA_READ, h->at, h->mr->rkey, SIZE / 2);
+		h->wrong |= pattern_find_bad(mem, SIZE / 2, h->rounds, 1) >= 0;
+	}
+	return NULL;
+}
+
+/* A move waits for the fences of both, of whom neither knows the other's. */
+static void test_fenced_two(void)
+{
+	struct end a[2], b[2];
+	struct half half[2];
+	struct mover mover;
+	struct movable m;
+	unsigned int i;
+
+	igt_require(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC);
+	igt_assert_eq(__debugfs_write(MODE, "fenced"), 0);
+	chaos_write(fd, "poison", "1");
+	for (i = 0; i < 2; i++)
+		open_pair(&a[i], &b[i]);
+	m = make_movable(fd, &b[0]);
+	for (i = 0; i < 2; i++) {
+		half[i] = (struct half) { .from = &a[i], .mr = m.mr, .at = i * SIZE / 2 };
+		if (i)
+			half[i].mr = ibv_reg_dmabuf_mr(b[i].pd, 0, SIZE, 0, m.dmabuf, ALL);
+		igt_assert(half[i].mr);
+	}
+
+	mover_start(&mover, fd, m.handle);
+	for (i = 0; i < 2; i++)
+		pthread_create(&half[i].thread, NULL, use_half, &half[i]);
+	while (mover_goes_on(&mover, 0, 100) && !half[0].wrong && !half[1].wrong)
+		usleep(10000);
+	for (i = 0; i < 2; i++) {
+		half[i].stop = true;
+		pthread_join(half[i].thread, NULL);
+	}
+	mover_stop(&mover);
+	chaos_write(fd, "poison", "0");
+
+	for (i = 0; i < 2; i++) {
+		igt_info("%d: %" PRIu64 " rounds\n", i, half[i].rounds);
+		igt_assert(!half[i].wrong);
+		igt_assert(half[i].rounds > 2);
+	}
+	igt_assert_eq(ibv_dereg_mr(half[1].mr), 0);
+	free_movable(&m);
+	for (i = 0; i < 2; i++) {
+		close_end(&a[i]);
+		close_end(&b[i]);
+	}
+}
+
 igt_main {
 	igt_fixture {
 		fd = drm_open_driver(DRIVER_ANY);
@@ -759,6 +834,9 @@ igt_main {
 	igt_describe("Each mode, by what a move does.");
 	igt_subtest("modes")
 		test_modes();
+	igt_describe("Two queue pairs' fences on one buffer.");
+	igt_subtest("fenced-two")
+		test_fenced_two();
 
 	igt_fixture {
 		__debugfs_write(MODE, "on-demand");
