@@ -12,6 +12,9 @@
  * Description: RDMA over a connection brings the right bytes while the buffer moves.
  * SUBTEST: datagrams
  * Description: Datagrams go to who was resolved, say who they are from, and can be answered.
+ * SUBTEST: libfabric
+ * Description: libfabric's regions of dma-bufs (FI_MR_DMABUF) bring the right bytes while the
+ *	buffer moves.
  * SUBTEST: refused
  * Description: Each side learns what is wrong: no route, no listener, an answer of no.
  * SUBTEST: silence
@@ -34,6 +37,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "libfabric.h"
 #include "module.h"
 #include "movable.h"
 
@@ -417,6 +421,66 @@ static void test_data(void)
 	close_id(&client);
 	close_id(&server);
 	close_id(&listener);
+}
+
+/* As round_trip(), by libfabric. */
+static bool fabric_round(struct fabric_end *e, uint8_t *mem, struct fid_mr *local,
+			 struct fid_mr *remote, const uint8_t *there, uint64_t seed)
+{
+	pattern_fill(mem, SIZE, seed);
+	if (fabric_write(e, mem, local, SIZE, 0, fi_mr_key(remote)))
+		return false;
+	memset(mem, 0xee, SIZE);
+	if (fabric_read(e, mem, local, SIZE, 0, fi_mr_key(remote)))
+		return false;
+	return pattern_find_bad(mem, SIZE, seed, 1) < 0 &&
+	       pattern_find_bad(there, SIZE, seed, 1) < 0;
+}
+
+static void test_libfabric(void)
+{
+	uint32_t stays = vrnic_place_to_leave(fd, nic);
+	struct vrnic_counters before = vrnic_query(nic).counters, after;
+	struct fabric_end client, server;
+	struct fid_mr *local, *remote;
+	uint8_t *mem = alloc_pages(SIZE), *p;
+	struct mover mover;
+	uint64_t round;
+	uint32_t handle;
+	int dmabuf;
+
+	open_fabric(&client, &server, ADDRESS, "7471");
+	handle = vvram_create(fd, SIZE, VRAM);
+	dmabuf = prime_handle_to_fd_for_mmap(fd, handle);
+	p = vvram_mmap(fd, handle, SIZE);
+	local = fabric_reg(&client, mem, SIZE);
+	remote = fabric_reg_dmabuf(&server, dmabuf, SIZE);
+
+	mover_start(&mover, fd, handle);
+	for (round = 0; mover_goes_on(&mover, 0, 200); round++)
+		igt_assert_f(fabric_round(&client, mem, local, remote, p, round),
+			     "round %" PRIu64 "\n", round);
+	mover_stop(&mover);
+	after = vrnic_query(nic).counters;
+	igt_info("%d moves, %" PRIu64 " rounds\n", mover.moves, round);
+	igt_assert_lt(20, after.invalidations - before.invalidations);
+	igt_assert_eq_u64(after.dma_faults, before.dma_faults);
+
+	/* The same check notices an importer that goes on with old addresses. */
+	vvram_move(fd, handle, stays);
+	igt_assert(fabric_round(&client, mem, local, remote, p, 1));
+	vrnic_misbehave("skip-invalidate");
+	vvram_move(fd, handle, stays == VRAM ? SYSTEM : VRAM);
+	igt_assert(!fabric_round(&client, mem, local, remote, p, 2));
+	vrnic_misbehave("none");
+
+	igt_assert_eq(fi_close(&local->fid), 0);
+	igt_assert_eq(fi_close(&remote->fid), 0);
+	close_fabric(&client, &server);
+	munmap(p, SIZE);
+	munmap(mem, SIZE);
+	close(dmabuf);
+	gem_close(fd, handle);
 }
 
 static void post_recv(struct peer *p)
@@ -885,6 +949,11 @@ igt_main {
 	igt_describe("Datagrams and their heads.");
 	igt_subtest("datagrams")
 		apart(test_datagrams);
+	igt_describe("The right bytes by libfabric while a buffer moves.");
+	igt_subtest("libfabric") {
+		igt_require(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC);
+		apart(test_libfabric);
+	}
 	igt_describe("What is refused, and how one learns of it.");
 	igt_subtest("refused")
 		apart(test_refused);

@@ -9,7 +9,7 @@ guest_packages=(gcc make libc6-dev libdrm-dev libdrm-tests pciutils busybox-stat
 	lz4 sparse cppcheck clang
 	perftest gnuplot-nox python3-minimal
 	libibverbs-dev librdmacm-dev ibverbs-utils rdmacm-utils python3-pyverbs
-	ucx-utils libfabric-bin openmpi-bin python3-mpi4py)
+	ucx-utils libfabric-bin libfabric-dev openmpi-bin python3-mpi4py)
 # What UCX takes to AMD's GPUs, 210 MB: its modules for that load it at the start of any program.
 guest_leaves_out=('/usr/lib/*/libLLVM-17.so*' '/usr/lib/*/libamd*.so*')
 igt_packages=(igt-gpu-tools igt-gpu-tools-tests)
