@@ -175,13 +175,16 @@ static void test_unpin_unpinned(void)
 	const char *said = "importer rogue unpins what it has not pinned";
 	int before = count_in_dmesg(said), rogue = open_rogue();
 	struct shared s;
+	uint32_t pins;
 
 	igt_assert_fd(rogue);
 	/* Where the other importer reaches it too. */
 	s = share_buffer(fd, nic, KIB(64), VRNIC_MR_PINNED, VRNIC_REG_MR_NO_PEER2PEER);
-	igt_assert_eq(vvram_info(fd, s.handle).pins, 1);
+	/* A kernel that pins mapped buffers has done so too. */
+	pins = vvram_info(fd, s.handle).pins;
+	igt_assert_lt(0, pins);
 	igt_assert_eq(do_call(rogue, ROGUE_IOC_UNPIN, &s.dmabuf), 0);
-	igt_assert_eq(vvram_info(fd, s.handle).pins, 1);
+	igt_assert_eq(vvram_info(fd, s.handle).pins, pins);
 	igt_assert_eq(__vvram_move(fd, s.handle, VRAM), -EBUSY);
 	igt_assert_eq(count_in_dmesg(said), before + 1);
 
