@@ -294,15 +294,22 @@ static void rogue_notify_unlocked(struct dma_buf *dmabuf)
 			attach->importer_ops->invalidate_mappings(attach);
 }
 
+/* The dma-buf whose fd is the argument. */
+static struct dma_buf *rogue_get(int __user *ufd)
+{
+	int fd;
+
+	if (get_user(fd, ufd))
+		return ERR_PTR(-EFAULT);
+	return dma_buf_get(fd);
+}
+
 static int rogue_notify(int __user *ufd)
 {
 	struct rogue_buffer *buf;
 	struct dma_buf *dmabuf;
-	int fd;
 
-	if (get_user(fd, ufd))
-		return -EFAULT;
-	dmabuf = dma_buf_get(fd);
+	dmabuf = rogue_get(ufd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
 	if (dmabuf->ops != &rogue_ops) {
@@ -375,11 +382,9 @@ static int rogue_try_vmap(int __user *ufd)
 {
 	struct iosys_map map = {};
 	struct dma_buf *dmabuf;
-	int fd, ret;
+	int ret;
 
-	if (get_user(fd, ufd))
-		return -EFAULT;
-	dmabuf = dma_buf_get(fd);
+	dmabuf = rogue_get(ufd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
 
@@ -472,11 +477,8 @@ static int rogue_unpin_unpinned(struct device *dev, int __user *ufd)
 {
 	struct dma_buf_attachment *attach;
 	struct dma_buf *dmabuf;
-	int fd;
 
-	if (get_user(fd, ufd))
-		return -EFAULT;
-	dmabuf = dma_buf_get(fd);
+	dmabuf = rogue_get(ufd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
 
