@@ -376,14 +376,55 @@ static void test_connect(void)
 	close_id(&listener);
 }
 
-static void test_data(void)
+/*
+ * Bytes to a buffer and back by @trip while it moves, until @end at least; @before is of the
+ * time before all that.
+ */
+static void check_moving(uint32_t handle, uint64_t end, const struct vrnic_counters *before,
+			 bool (*trip)(void *arg, uint64_t seed), void *arg)
 {
 	uint32_t stays = vrnic_place_to_leave(fd, nic);
-	struct vrnic_counters before = vrnic_query(nic).counters, after;
-	struct peer listener, client, server;
-	uint64_t end = now_ms() + 2000, round;
+	struct vrnic_counters after;
 	struct mover mover;
-	struct ibv_mr *mr;
+	uint64_t round;
+
+	mover_start(&mover, fd, handle);
+	for (round = 0; mover_goes_on(&mover, end, 200); round++)
+		igt_assert_f(trip(arg, round), "round %" PRIu64 "\n", round);
+	mover_stop(&mover);
+	after = vrnic_query(nic).counters;
+	igt_info("%d moves, %" PRIu64 " rounds\n", mover.moves, round);
+	igt_assert_lt(20, after.invalidations - before->invalidations);
+	igt_assert_eq_u64(after.dma_faults, before->dma_faults);
+
+	/* The same check notices an importer that goes on with old addresses. */
+	vvram_move(fd, handle, stays);
+	igt_assert(trip(arg, 1));
+	vrnic_misbehave("skip-invalidate");
+	vvram_move(fd, handle, stays == VRAM ? SYSTEM : VRAM);
+	igt_assert(!trip(arg, 2));
+	vrnic_misbehave("none");
+}
+
+struct data_trip {
+	struct peer *from;
+	struct ibv_mr *to;
+	const uint8_t *there;
+};
+
+static bool data_round(void *arg, uint64_t seed)
+{
+	struct data_trip *t = arg;
+
+	return round_trip(t->from, 0, t->to->rkey, t->there, seed);
+}
+
+static void test_data(void)
+{
+	struct vrnic_counters before = vrnic_query(nic).counters;
+	struct peer listener, client, server;
+	struct data_trip trip = { .from = &client };
+	uint64_t end = now_ms() + 2000;
 	uint32_t handle;
 	uint8_t *p;
 	int dmabuf;
@@ -393,28 +434,13 @@ static void test_data(void)
 	handle = vvram_create(fd, SIZE, VRAM);
 	dmabuf = prime_handle_to_fd_for_mmap(fd, handle);
 	p = vvram_mmap(fd, handle, SIZE);
-	mr = ibv_reg_dmabuf_mr(server.pd, 0, SIZE, 0, dmabuf, ALL);
-	igt_assert(mr);
+	trip.there = p;
+	trip.to = ibv_reg_dmabuf_mr(server.pd, 0, SIZE, 0, dmabuf, ALL);
+	igt_assert(trip.to);
 
-	mover_start(&mover, fd, handle);
-	for (round = 0; mover_goes_on(&mover, end, 200); round++)
-		igt_assert_f(round_trip(&client, 0, mr->rkey, p, round), "round %" PRIu64 "\n",
-			     round);
-	mover_stop(&mover);
-	after = vrnic_query(nic).counters;
-	igt_info("%d moves, %" PRIu64 " rounds\n", mover.moves, round);
-	igt_assert_lt(20, after.invalidations - before.invalidations);
-	igt_assert_eq_u64(after.dma_faults, before.dma_faults);
+	check_moving(handle, end, &before, data_round, &trip);
 
-	/* The same check notices an importer that goes on with old addresses. */
-	vvram_move(fd, handle, stays);
-	igt_assert(round_trip(&client, 0, mr->rkey, p, 1));
-	vrnic_misbehave("skip-invalidate");
-	vvram_move(fd, handle, stays == VRAM ? SYSTEM : VRAM);
-	igt_assert(!round_trip(&client, 0, mr->rkey, p, 2));
-	vrnic_misbehave("none");
-
-	igt_assert_eq(ibv_dereg_mr(mr), 0);
+	igt_assert_eq(ibv_dereg_mr(trip.to), 0);
 	munmap(p, SIZE);
 	close(dmabuf);
 	gem_close(fd, handle);
@@ -423,62 +449,52 @@ static void test_data(void)
 	close_id(&listener);
 }
 
+struct fabric_trip {
+	struct fabric_end *from;
+	uint8_t *mem;
+	struct fid_mr *local, *to;
+	const uint8_t *there;
+};
+
 /* As round_trip(), by libfabric. */
-static bool fabric_round(struct fabric_end *e, uint8_t *mem, struct fid_mr *local,
-			 struct fid_mr *remote, const uint8_t *there, uint64_t seed)
+static bool fabric_round(void *arg, uint64_t seed)
 {
-	pattern_fill(mem, SIZE, seed);
-	if (fabric_write(e, mem, local, SIZE, 0, fi_mr_key(remote)))
+	struct fabric_trip *t = arg;
+
+	pattern_fill(t->mem, SIZE, seed);
+	if (fabric_write(t->from, t->mem, t->local, SIZE, 0, fi_mr_key(t->to)))
 		return false;
-	memset(mem, 0xee, SIZE);
-	if (fabric_read(e, mem, local, SIZE, 0, fi_mr_key(remote)))
+	memset(t->mem, 0xee, SIZE);
+	if (fabric_read(t->from, t->mem, t->local, SIZE, 0, fi_mr_key(t->to)))
 		return false;
-	return pattern_find_bad(mem, SIZE, seed, 1) < 0 &&
-	       pattern_find_bad(there, SIZE, seed, 1) < 0;
+	return pattern_find_bad(t->mem, SIZE, seed, 1) < 0 &&
+	       pattern_find_bad(t->there, SIZE, seed, 1) < 0;
 }
 
 static void test_libfabric(void)
 {
-	uint32_t stays = vrnic_place_to_leave(fd, nic);
-	struct vrnic_counters before = vrnic_query(nic).counters, after;
+	struct vrnic_counters before = vrnic_query(nic).counters;
 	struct fabric_end client, server;
-	struct fid_mr *local, *remote;
-	uint8_t *mem = alloc_pages(SIZE), *p;
-	struct mover mover;
-	uint64_t round;
+	struct fabric_trip trip = { .from = &client, .mem = alloc_pages(SIZE) };
 	uint32_t handle;
+	uint8_t *p;
 	int dmabuf;
 
 	open_fabric(&client, &server, ADDRESS, "7471");
 	handle = vvram_create(fd, SIZE, VRAM);
 	dmabuf = prime_handle_to_fd_for_mmap(fd, handle);
 	p = vvram_mmap(fd, handle, SIZE);
-	local = fabric_reg(&client, mem, SIZE);
-	remote = fabric_reg_dmabuf(&server, dmabuf, SIZE);
+	trip.there = p;
+	trip.local = fabric_reg(&client, trip.mem, SIZE);
+	trip.to = fabric_reg_dmabuf(&server, dmabuf, SIZE);
 
-	mover_start(&mover, fd, handle);
-	for (round = 0; mover_goes_on(&mover, 0, 200); round++)
-		igt_assert_f(fabric_round(&client, mem, local, remote, p, round),
-			     "round %" PRIu64 "\n", round);
-	mover_stop(&mover);
-	after = vrnic_query(nic).counters;
-	igt_info("%d moves, %" PRIu64 " rounds\n", mover.moves, round);
-	igt_assert_lt(20, after.invalidations - before.invalidations);
-	igt_assert_eq_u64(after.dma_faults, before.dma_faults);
+	check_moving(handle, 0, &before, fabric_round, &trip);
 
-	/* The same check notices an importer that goes on with old addresses. */
-	vvram_move(fd, handle, stays);
-	igt_assert(fabric_round(&client, mem, local, remote, p, 1));
-	vrnic_misbehave("skip-invalidate");
-	vvram_move(fd, handle, stays == VRAM ? SYSTEM : VRAM);
-	igt_assert(!fabric_round(&client, mem, local, remote, p, 2));
-	vrnic_misbehave("none");
-
-	igt_assert_eq(fi_close(&local->fid), 0);
-	igt_assert_eq(fi_close(&remote->fid), 0);
+	igt_assert_eq(fi_close(&trip.local->fid), 0);
+	igt_assert_eq(fi_close(&trip.to->fid), 0);
 	close_fabric(&client, &server);
 	munmap(p, SIZE);
-	munmap(mem, SIZE);
+	munmap(trip.mem, SIZE);
 	close(dmabuf);
 	gem_close(fd, handle);
 }
