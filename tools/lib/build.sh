@@ -24,6 +24,10 @@ in_root() {
 	' in_root "$root" "$dir" "$cache/debug" "$@"
 }
 
+# By what is in the files: what has not changed is not built again, and what has is newer than
+# what was made of it, also when an older tree follows a newer one in a cache.
+sync=(rsync -a --no-times --checksum)
+
 # Copies what the modules are made of; objects of the last build stay beside it, sources
 # that are no more do not.
 stage_sources() {
@@ -31,14 +35,14 @@ stage_sources() {
 
 	need rsync rsync
 	mkdir -p "$dir"
-	rsync -a --checksum --delete --exclude='*.mod.c' --include='*.[ch]' --include='Kbuild*' \
+	"${sync[@]}" --delete --exclude='*.mod.c' --include='*.[ch]' --include='Kbuild*' \
 		--include='*/' --exclude='*' \
 		"$repo/exporter" "$repo/importer" "$repo/compat" "$repo/uapi" "$repo/Kbuild" "$dir/"
 	mkdir -p "$dir/igt-tests" "$dir/tools/debug-kernel" "$dir/tools/bench"
-	rsync -a --checksum "$repo/igt-tests/modules" "$dir/igt-tests/"
-	rsync -a --checksum "$repo/tools/p2p-distance" "$dir/tools/"
-	rsync -a --checksum "$repo/tools/bench/module" "$dir/tools/bench/"
-	rsync -a --checksum "$repo/tools/debug-kernel/seeded" "$dir/tools/debug-kernel/"
+	"${sync[@]}" "$repo/igt-tests/modules" "$dir/igt-tests/"
+	"${sync[@]}" "$repo/tools/p2p-distance" "$dir/tools/"
+	"${sync[@]}" "$repo/tools/bench/module" "$dir/tools/bench/"
+	"${sync[@]}" "$repo/tools/debug-kernel/seeded" "$dir/tools/debug-kernel/"
 }
 
 # build_modules RELEASE: any warning is an error
@@ -66,7 +70,7 @@ build_user() {
 	rsync -a --checksum --delete --exclude=/out "$repo/igt-tests" "$repo/uapi" "$repo/provider" "$repo/tools" "$dir/"
 	[ -n "${IGT_SRC:-}" ] && rsync -a --delete "$IGT_SRC/" "$dir/igt-src/"
 	build_rdma_headers
-	rsync -a --checksum "$rdma_dir/include" "$dir/rdma-core/"
+	"${sync[@]}" "$rdma_dir/include" "$dir/rdma-core/"
 	mkdir -p "$dir/out"
 	in_root "$dir" make -s -C /mnt/provider OUT=/mnt/out RDMA_CORE=/mnt/rdma-core >&2 ||
 		die "the provider does not build"

@@ -22,36 +22,44 @@ edu_function() {
 
 root_ports() {
 	echo -device pcie-root-port,id=port1,chassis=1,slot=1 \
-		-device pcie-root-port,id=port2,chassis=2,slot=2
+		-device pcie-root-port,id=port2,chassis=2,slot=2 \
+		-device pcie-root-port,id=port4,chassis=4,slot=4 \
+		-device pcie-root-port,id=port5,chassis=5,slot=5
 }
 
-# machine_devices MACHINE VRAM: QEMU's arguments
+# machine_devices MACHINE VRAM DISK: QEMU's arguments; DISK is a file
 machine_devices() {
 	case $1 in
 	soft)
-		echo -cpu max
+		echo -cpu max "$(disk_function pcie.0 "$3")"
 		;;
 	p2p)
 		echo -cpu max,family=23 -device intel-iommu -device bochs-display "$(root_ports)" \
-			"$(vram_function "$2" port1)" "$(edu_function port2)"
+			"$(vram_function "$2" port1)" "$(edu_function port2)" \
+			"$(disk_function port4 "$3")" "$(memory_function port5)"
 		;;
 	p2p-two)
-		machine_devices p2p "$2"
+		machine_devices p2p "$2" "$3"
 		echo -device pcie-root-port,id=port3,chassis=3,slot=3 "$(edu_function port3 edu1)"
 		;;
 	p2p-virtio-iommu)
 		echo -cpu max,family=23 -device virtio-iommu-pci "$(root_ports)" \
-			"$(vram_function "$2" port1)" "$(edu_function port2)"
+			"$(vram_function "$2" port1)" "$(edu_function port2)" \
+			"$(disk_function port4 "$3")" "$(memory_function port5)"
 		;;
 	p2p-switch)
 		echo -cpu max -device pcie-root-port,id=port1,chassis=1,slot=1 \
 			-device x3130-upstream,id=up1,bus=port1 \
 			-device xio3130-downstream,id=down1,bus=up1,chassis=3,slot=3 \
 			-device xio3130-downstream,id=down2,bus=up1,chassis=4,slot=4 \
-			"$(vram_function "$2" down1)" "$(edu_function down2)"
+			-device xio3130-downstream,id=down3,bus=up1,chassis=5,slot=5 \
+			-device xio3130-downstream,id=down4,bus=up1,chassis=6,slot=6 \
+			"$(vram_function "$2" down1)" "$(edu_function down2)" \
+			"$(disk_function down3 "$3")" "$(memory_function down4)"
 		;;
 	no-p2p)
-		echo -cpu max "$(root_ports)" "$(vram_function "$2" port1)" "$(edu_function port2)"
+		echo -cpu max "$(root_ports)" "$(vram_function "$2" port1)" "$(edu_function port2)" \
+			"$(disk_function port4 "$3")" "$(memory_function port5)"
 		;;
 	esac
 }

@@ -61,6 +61,16 @@ finish_apart() {
 	[ "$its_failed" = 0 ] || failures+=("${its_failures[@]}")
 }
 
+# assertion FAILURES TEST: the first one of the test's that failed, in a few words
+assertion() {
+	awk -v head="---- $2: " '
+		/^---- / { in_it = index($0, head) == 1 }
+		in_it && sub(/.*Test assertion failure function /, "") { where = $0 }
+		in_it && sub(/.*Failed assertion: /, "") { what = $0; next }
+		in_it && what && sub(/.*(CRITICAL: |^)error: /, "") { value = " (" $0 ")" }
+		in_it && what { printf " at %s %s%s", where, what, value; exit }' "$1" 2>/dev/null || true
+}
+
 # count RESULTS NAME: what a guest told, a line "RESULT TEST" for each
 count() {
 	local result name
@@ -69,7 +79,7 @@ count() {
 		case $result in
 		pass) passed=$((passed + 1)) ;;
 		skip | notrun) skipped=$((skipped + 1)) ;;
-		*) fail "$2: $name: $result" ;;
+		*) fail "$2: $name: $result$(assertion "${1%/*}/failures" "$name")" ;;
 		esac
 	done <"$1"
 }
@@ -154,7 +164,7 @@ left() {
 
 # run_guest I DIR BEFORE: all that BEFORE, another run's folder, has no results of
 run_guest() {
-	local i=$1 dir=$2 before=$3 status=0 own third began=$SECONDS script=(igt)
+	local i=$1 dir=$2 before=$3 status=0 own third began=$SECONDS script=(igt) theirs=()
 
 	own=$(own_programs "$i" | left own "$before" | xargs)
 	third=$(third_programs "$i" | left igt "$before" | xargs)
@@ -168,6 +178,7 @@ run_guest() {
 		--out "$dir" --timeout "${limit:-1500}" \
 		--add "$cache/build/user/out" --add "$here/guest/igt" --add "$here/guest/programs" \
 		--add "$here/guest/pyverbs" --add "$here/guest/pyverbs-skips" --add "$here/guest/mpi-exchange" \
+		"${theirs[@]}" \
 		-- env OWN="$own" THIRD="$third" TIMEOUT="${test_timeout:-300}" \
 		REPLUG_ROUNDS="${replug_rounds:-10}" ${long:+LONG=1} bash "${script[@]}" \
 		>"$dir/log" 2>&1 || status=$?
@@ -220,6 +231,22 @@ last_words() {
 		awk '!seen[$0]++ && ++n <= 6 { printf "%s%s", (n > 1 ? "; " : ": "), $0 }' || true
 }
 
+# complaint DIR: what the kernel complained of first, and where it was, in a few words
+complaint() {
+	local first
+
+	first=$(sed -n '/^guest: the kernel complained:/ { n; s/^\[[^]]*\] *//p; q }' "$1/log")
+	[ -n "$first" ] || return 0
+	printf ': %s' "$first"
+	awk -v first="$first" '
+		!found { found = index($0, first); next }
+		match($0, /[a-zA-Z_][a-zA-Z0-9_.]*\+0x/) {
+			printf "%s%s", n++ ? " " : "; ", substr($0, RSTART, RLENGTH - 3)
+			if (n == 12)
+				exit
+		}' "$1/dmesg" 2>/dev/null || true
+}
+
 # tell_end DIR NAME: what a guest's end means beyond what its tests say
 tell_end() {
 	local dir=$1 name=$2 status last
@@ -238,7 +265,7 @@ tell_end() {
 	elif [ ! -e "$dir/ended" ]; then
 		fail "$name: the guest ended before its tests did, see above$(last_words "$dir")"
 	elif [ "$status" != 0 ]; then
-		fail "$name: the kernel complained, see above"
+		fail "$name: the kernel complained, see above$(complaint "$dir")"
 	fi
 }
 
