@@ -92,6 +92,28 @@ static inline unsigned long compat_ttm_backup_pages(void)
 #endif
 
 /**
+ * compat_ttm_split_pages() - make each page of a buffer one that can be mapped by itself
+ * @tt: pages as ttm_pool_alloc() gave them
+ *
+ * TTM's larger pages are not compound: only their first one has a reference. Each keeps its
+ * order in page->private, and TTM itself splits them so before it swaps them out. It frees each
+ * by its reference from then on, so that one that somebody else still has outlives the buffer.
+ */
+static inline void compat_ttm_split_pages(struct ttm_tt *tt)
+{
+	unsigned long nr, i = 0;
+
+	while (i < tt->num_pages) {
+		unsigned int order = page_private(tt->pages[i]);
+
+		if (order)
+			split_page(tt->pages[i], order);
+		for (nr = 1UL << order; nr; nr--)
+			set_page_private(tt->pages[i++], 0);
+	}
+}
+
+/**
  * compat_ttm_shrink() - back up the pages of buffers that are not in use
  * @man: the manager of their placement
  * @ctx: how to wait

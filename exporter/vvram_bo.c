@@ -17,6 +17,7 @@
 #include "vvram_cpu.h"
 #include "vvram_dma_buf.h"
 #include "vvram_drv.h"
+#include "vvram_pages.h"
 #include "vvram_place.h"
 #include "vvram_sync.h"
 #include "vvram_trace.h"
@@ -46,6 +47,8 @@ static void vvram_bo_destroy(struct ttm_buffer_object *tbo)
 
 	mutex_lock(&vdev->bos_lock);
 	list_del(&bo->link);
+	if (bo->longterm)
+		vdev->longterm -= tbo->base.size;
 	mutex_unlock(&vdev->bos_lock);
 
 	if (tbo->base.import_attach)
@@ -80,7 +83,7 @@ static const struct drm_gem_object_funcs vvram_gem_funcs = {
 	.print_info = drm_gem_ttm_print_info,
 	.vmap = vvram_gem_vmap,
 	.vunmap = vvram_gem_vunmap,
-	.mmap = drm_gem_ttm_mmap,
+	.mmap = vvram_gem_mmap,
 	.vm_ops = &vvram_vm_ops,
 };
 
@@ -100,6 +103,7 @@ static struct vvram_bo *vvram_bo_alloc(struct vvram_device *vdev, u64 size)
 
 	INIT_LIST_HEAD(&bo->link);
 	init_waitqueue_head(&bo->unmapped);
+	init_waitqueue_head(&bo->drained);
 	drm_gem_private_object_init(&vdev->drm, &bo->ttm.base, size);
 	return bo;
 }
@@ -127,7 +131,7 @@ static struct ttm_place vvram_bo_place(struct vvram_bo *bo, u32 mem_type, u32 fl
 
 /* With its storage in VRAM or in system memory, or without any. */
 static struct vvram_bo *vvram_bo_init(struct vvram_device *vdev, u64 size, u32 mem_type,
-				      bool contiguous, struct vvram_client *creator, bool placed)
+				      unsigned int kind, struct vvram_client *creator, bool placed)
 {
 	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
 	struct ttm_placement placement = { .num_placement = placed };
@@ -155,7 +159,7 @@ static struct vvram_bo *vvram_bo_init(struct vvram_device *vdev, u64 size, u32 m
 
 /* Most often there is room, or it can be made at once. */
 static struct vvram_bo *vvram_bo_init_placed(struct vvram_device *vdev, u64 size, u32 mem_type,
-					     bool contiguous, struct vvram_client *creator)
+					     unsigned int kind, struct vvram_client *creator)
 {
 	struct vvram_bo *bo;
 	int ret;
@@ -163,21 +167,21 @@ static struct vvram_bo *vvram_bo_init_placed(struct vvram_device *vdev, u64 size
 	ret = vvram_placing_begin(vdev, mem_type);
 	if (ret)
 		return ERR_PTR(ret);
-	bo = vvram_bo_init(vdev, size, mem_type, contiguous, creator, true);
+	bo = vvram_bo_init(vdev, size, mem_type, kind, creator, true);
 	vvram_placing_end(vdev, mem_type);
 	return bo;
 }
 
 /* TTM locks a new buffer without a ticket: so it is made first, and placed then. */
 static struct vvram_bo *vvram_bo_init_and_place(struct vvram_device *vdev, u64 size,
-						u32 mem_type, bool contiguous,
+						u32 mem_type, unsigned int kind,
 						struct vvram_client *creator)
 {
 	struct vvram_sync_set nothing = {};
 	struct vvram_bo *bo;
 	int ret;
 
-	bo = vvram_bo_init(vdev, size, mem_type, contiguous, creator, false);
+	bo = vvram_bo_init(vdev, size, mem_type, kind, creator, false);
 	if (IS_ERR(bo))
 		return bo;
 	ret = vvram_place(bo, mem_type, &nothing);
@@ -193,7 +197,7 @@ static struct vvram_bo *vvram_bo_init_and_place(struct vvram_device *vdev, u64 s
  * @vdev: the device
  * @size: bytes, a multiple of the page size
  * @mem_type: TTM_PL_VRAM or TTM_PL_TT
- * @contiguous: one piece when in VRAM
+ * @kind: VVRAM_BO_*, or 0
  * @creator: whom it is for
  *
  * No reservation may be held, nor &vvram_device.placing.
@@ -202,7 +206,7 @@ static struct vvram_bo *vvram_bo_init_and_place(struct vvram_device *vdev, u64 s
  * when there can't be room.
  */
 struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_type,
-				 bool contiguous, struct vvram_client *creator)
+				 unsigned int kind, struct vvram_client *creator)
 {
 	struct vvram_bo *bo;
 
@@ -212,9 +216,9 @@ struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_ty
 	if (size >> PAGE_SHIFT > ttm_tt_pages_limit())
 		return ERR_PTR(-ENOMEM);
 
-	bo = vvram_bo_init_placed(vdev, size, mem_type, contiguous, creator);
+	bo = vvram_bo_init_placed(vdev, size, mem_type, kind, creator);
 	if (bo == ERR_PTR(COMPAT_TTM_NO_ROOM) && mem_type == TTM_PL_VRAM)
-		bo = vvram_bo_init_and_place(vdev, size, mem_type, contiguous, creator);
+		bo = vvram_bo_init_and_place(vdev, size, mem_type, kind, creator);
 	if (IS_ERR(bo))
 		return bo;
 
@@ -258,6 +262,12 @@ struct vvram_bo *vvram_bo_create_imported(struct vvram_device *vdev,
 	return ret ? ERR_PTR(ret) : bo;
 }
 
+/* What leaves one memory for the other must have no users. In between nothing is copied. */
+static bool vvram_bo_may_leave(struct vvram_bo *bo, u32 mem_type)
+{
+	return vvram_bo_is_in_vram(bo) == (mem_type == TTM_PL_VRAM) || vvram_pages_settle(bo);
+}
+
 /**
  * vvram_bo_validate() - bring a buffer to a placement
  * @bo: the buffer, its reservation held
@@ -267,7 +277,8 @@ struct vvram_bo *vvram_bo_create_imported(struct vvram_device *vdev,
  * The bytes may still be on their way: they have arrived when the KERNEL fences
  * of the reservation have signalled.
  *
- * Return: 0, -EBUSY when it is pinned elsewhere, -ENOSPC or -ENOMEM, or -EINTR.
+ * Return: 0, -EBUSY when it is pinned elsewhere or somebody has pages of it, -ENOSPC or
+ * -ENOMEM, or -EINTR.
  */
 int vvram_bo_validate(struct vvram_bo *bo, u32 mem_type, struct ttm_operation_ctx *ctx)
 {
@@ -278,6 +289,8 @@ int vvram_bo_validate(struct vvram_bo *bo, u32 mem_type, struct ttm_operation_ct
 
 	if (bo->ttm.pin_count && bo->ttm.resource->mem_type != mem_type)
 		return -EBUSY;
+	if (!vvram_bo_may_leave(bo, mem_type))
+		return -EBUSY;
 	return ttm_bo_validate(&bo->ttm, &placement, ctx);
 }
 
@@ -287,8 +300,9 @@ int vvram_bo_validate(struct vvram_bo *bo, u32 mem_type, struct ttm_operation_ct
  * @allow_vram: every importer reaches VRAM
  * @ctx: how to wait
  *
- * A buffer whose owner wants it in VRAM returns there when there is room; no
- * other buffer is evicted for that, lest two importers chase each other's.
+ * A buffer whose owner wants it in VRAM returns there when there is room, and when nobody
+ * has pages of it; no other buffer is evicted for that, lest two importers chase each
+ * other's.
  *
  * Return: 0 or an error as of vvram_bo_validate().
  */
@@ -306,7 +320,9 @@ int vvram_bo_validate_for_map(struct vvram_bo *bo, bool allow_vram,
 
 	dma_resv_assert_held(bo->ttm.base.resv);
 
-	if (!allow_vram || bo->home != TTM_PL_VRAM)
+	if (!allow_vram && vvram_bo_is_in_vram(bo))
+		vvram_pages_be_patient(bo);
+	if (!allow_vram || bo->home != TTM_PL_VRAM || !vvram_bo_may_leave(bo, TTM_PL_VRAM))
 		return vvram_bo_validate(bo, TTM_PL_TT, ctx);
 	return ttm_bo_validate(&bo->ttm, &placement, ctx);
 }
@@ -345,6 +361,9 @@ int vvram_bo_pin(struct vvram_bo *bo, bool allow_vram, struct ttm_operation_ctx 
 		if (ret)
 			return ret;
 		limit = vvram_pin_limit(vvram_bo_device(bo), bo->ttm.resource->mem_type);
+		/* What may be pinned by pointers is not to be had twice. */
+		if (vvram_bo_is_in_vram(bo))
+			limit -= min(limit, READ_ONCE(vvram_bo_device(bo)->longterm));
 		if (atomic64_add_return(size, vvram_bo_pinned(bo)) > limit) {
 			atomic64_sub(size, vvram_bo_pinned(bo));
 			return -ENOSPC;

@@ -2,6 +2,7 @@
 #ifndef VVRAM_BO_H
 #define VVRAM_BO_H
 
+#include <linux/llist.h>
 #include <linux/wait.h>
 
 #include <drm/ttm/ttm_bo.h>
@@ -42,6 +43,20 @@ struct vvram_bo {
 	/** @in_fence: The next copy waits for it; reservation. */
 	struct dma_fence *in_fence;
 
+	/** @drains: Those who wait for the users of its pages. */
+	atomic_t drains;
+	/** @drained: Woken when @drains becomes zero. */
+	wait_queue_head_t drained;
+	/** @longterm: Counted in &vvram_device.longterm; &vvram_device.bos_lock. */
+	bool longterm;
+
+	/** @is_svm: A block for pages of processes, on no list and without a handle. */
+	bool is_svm;
+	/** @svm_pages: Pages that processes have of it. */
+	atomic_t svm_pages;
+	/** @svm_ended: In &vvram_svm.ended, when they have none any more. */
+	struct llist_node svm_ended;
+
 	/** @moves: Times that the bytes changed place; reservation. */
 	u64 moves;
 	/** @notifies: Times that importers were told; reservation. */
@@ -75,7 +90,7 @@ void vvram_tt_account(struct vvram_device *vdev, struct ttm_tt *tt, bool populat
 void vvram_swap_notify(struct ttm_buffer_object *tbo);
 
 struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_type,
-				 bool contiguous, struct vvram_client *creator);
+				 unsigned int kind, struct vvram_client *creator);
 struct vvram_bo *vvram_bo_create_imported(struct vvram_device *vdev,
 					  struct dma_buf_attachment *attach);
 int vvram_bo_validate(struct vvram_bo *bo, u32 mem_type, struct ttm_operation_ctx *ctx);

@@ -229,6 +229,8 @@ void vvram_chaos_debugfs_init(struct vvram_device *vdev, struct dentry *root)
 	debugfs_create_file("unlocked_calls", 0400, dir, vdev, &vvram_unlocked_calls_fops);
 	debugfs_create_file("delay_ms", 0600, dir, vdev, &vvram_delay_fops);
 	debugfs_create_file("churn_hz", 0600, dir, vdev, &vvram_churn_fops);
+	debugfs_create_bool("skip_drain", 0600, dir, &vdev->chaos.skip_drain);
+	debugfs_create_bool("skip_copy", 0600, dir, &vdev->chaos.skip_copy);
 	debugfs_create_bool("ttm_copy", 0600, dir, &vdev->chaos.ttm_copy);
 	debugfs_create_file("fail_alloc", 0600, dir, vdev, &vvram_fail_alloc_fops);
 	debugfs_create_file("fail_map", 0600, dir, vdev, &vvram_fail_map_fops);

@@ -32,6 +32,10 @@ struct vvram_chaos {
 	u32 delay_ms;
 	/** @churn_hz: Moves per second of buffers picked at random. */
 	u32 churn_hz;
+	/** @skip_drain: Leave pages to their users, and move nevertheless. */
+	bool skip_drain;
+	/** @skip_copy: Pages of processes that move leave their bytes behind. */
+	bool skip_copy;
 	/** @ttm_copy: Move by ttm_bo_move_memcpy(), to compare with. */
 	bool ttm_copy;
 	/** @churn: Makes these moves. */

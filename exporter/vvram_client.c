@@ -24,6 +24,8 @@ int vvram_client_open(struct drm_device *drm, struct drm_file *file)
 	if (!client)
 		return -ENOMEM;
 	kref_init(&client->ref);
+	client->pid = task_tgid_nr(current);
+	get_task_comm(client->comm, current);
 	file->driver_priv = client;
 	return 0;
 }

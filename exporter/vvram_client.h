@@ -4,6 +4,7 @@
 
 #include <linux/atomic.h>
 #include <linux/kref.h>
+#include <linux/sched.h>
 
 struct drm_device;
 struct drm_file;
@@ -14,6 +15,10 @@ struct drm_file;
 struct vvram_client {
 	/** @ref: Held by the file, its buffers, and the copies made of them. */
 	struct kref ref;
+	/** @pid: Of who opened it, as the first process of the system sees it. */
+	pid_t pid;
+	/** @comm: What that was called then. */
+	char comm[TASK_COMM_LEN];
 	/** @copy_ns: Time that the copy engine spent on its buffers. */
 	atomic64_t copy_ns;
 };

@@ -14,6 +14,7 @@
 #include <linux/io.h>
 #include <linux/iosys-map.h>
 #include <linux/mm.h>
+#include <linux/pci.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -23,7 +24,6 @@
 #include <drm/drm_debugfs.h>
 #include <drm/drm_drv.h>
 #include <drm/drm_managed.h>
-#include <drm/drm_print.h>
 
 #include "dma_fence.h"
 #include "vvram_client.h"
@@ -247,8 +247,8 @@ static void vvram_poison_fill(struct vvram_copy_job *job)
 	struct vvram_copy_cursor at;
 	u64 len, i;
 
-	vvram_copy_cursor_init(&at, job->vdev, &job->src, 0, job->size);
-	while (at.offset < job->size) {
+	vvram_copy_cursor_init(&at, vdev, place, 0, size);
+	while (at.offset < size) {
 		len = min_t(u64, at.len, VVRAM_COPY_STEP);
 		for (i = 0; i < len; i += sizeof(u64))
 			iosys_map_wr(&at.map, i, u64, VVRAM_POISON);
@@ -265,8 +265,8 @@ static u64 vvram_poison_check(struct vvram_copy_job *job)
 	struct vvram_copy_cursor at;
 	u64 len, i = 0;
 
-	vvram_copy_cursor_init(&at, job->vdev, &job->src, 0, job->size);
-	while (at.offset < job->size) {
+	vvram_copy_cursor_init(&at, vdev, place, 0, size);
+	while (at.offset < size) {
 		len = min_t(u64, at.len, VVRAM_COPY_STEP);
 		for (i = 0; i < len; i += sizeof(u64))
 			if (iosys_map_rd(&at.map, i, u64) != VVRAM_POISON)
@@ -277,6 +277,8 @@ static u64 vvram_poison_check(struct vvram_copy_job *job)
 	}
 out:
 	vvram_copy_cursor_fini(&at);
+	if (at.offset < size && !vvram_copy_place_answers(vdev, place))
+		return size;
 	return at.offset + i;
 }
 
@@ -301,8 +303,8 @@ static void vvram_copy_end(struct vvram_copy_job *job)
 	struct vvram_device *vdev = job->vdev;
 
 	trace_vvram_copy_end(job->inode, job->size, job->error);
-	vvram_segments_put(job->src.segs);
-	vvram_segments_put(job->dst.segs);
+	vvram_copy_place_put(&job->src);
+	vvram_copy_place_put(&job->dst);
 	vvram_client_put(job->client);
 	if (job->error)
 		dma_fence_set_error(&job->base, job->error);
@@ -426,6 +428,7 @@ static void vvram_copy_queue(struct vvram_copy_job *job)
 static void vvram_copy_delay_over(struct work_struct *work)
 {
 	bool cookie = dma_fence_begin_signalling();
+	int idx;
 
 	vvram_copy_queue(vvram_copy_job_of_later(work));
 	dma_fence_end_signalling(cookie);
@@ -434,11 +437,9 @@ static void vvram_copy_delay_over(struct work_struct *work)
 /* All that the job waits for is over. During a delay it can't be helped. */
 static void vvram_copy_ready(struct vvram_copy_job *job)
 {
-	u32 delay = READ_ONCE(job->vdev->chaos.delay_ms);
+	struct vvram_device *vdev = job->vdev;
 
-	if (unlikely(delay))
-		vvram_copy_later(job, vvram_copy_delay_over, delay);
-	else
+	if (likely(!READ_ONCE(vdev->chaos.delay_ms)))
 		vvram_copy_queue(job);
 }
 
@@ -447,13 +448,6 @@ static void vvram_copy_dep_signalled(struct dma_fence *dep, struct dma_fence_cb 
 	struct vvram_copy_job *job = container_of(cb, struct vvram_copy_job, dep_cb);
 
 	vvram_copy_ready(job);
-}
-
-static void vvram_copy_place_get(struct vvram_copy_place *to,
-				 const struct vvram_copy_place *from)
-{
-	to->segs = from->segs ? vvram_segments_get(from->segs) : NULL;
-	to->pages = from->pages;
 }
 
 /**
@@ -480,6 +474,7 @@ static struct vvram_copy_job *vvram_copy_job_alloc(struct vvram_device *vdev,
 	job->vdev = vdev;
 	job->size = copy->size;
 	job->inode = copy->inode;
+	job->evict = copy->evict;
 	job->nr_parts = nr;
 	atomic_set(&job->parts_left, nr);
 	INIT_WORK(&job->start, vvram_copy_start_work);
@@ -595,6 +590,17 @@ bool vvram_copy_now(struct vvram_device *vdev, const struct vvram_copy *copy)
 	vvram_copy_or_clear(vdev, &copy->src, &copy->dst, 0, copy->size);
 	drm_dev_exit(idx);
 	return true;
+}
+
+/**
+ * vvram_copy_here() - do a copy of any size, by the caller
+ * @vdev: the device; its memory is there, also while it is being unbound
+ * @copy: what to do, at once: without a &vvram_copy.dep
+ */
+void vvram_copy_here(struct vvram_device *vdev, const struct vvram_copy *copy)
+{
+	if (!WARN_ON_ONCE(vvram_copy_place_is_empty(&copy->dst)))
+		vvram_copy_or_clear(vdev, &copy->src, &copy->dst, 0, copy->size);
 }
 
 /**

@@ -46,6 +46,9 @@ struct vvram_copy {
 unsigned int vvram_copy_capacity(void);
 struct dma_fence *vvram_copy_submit(struct vvram_device *vdev, struct vvram_copy *copy);
 bool vvram_copy_now(struct vvram_device *vdev, const struct vvram_copy *copy);
+u64 vvram_copy_compare(struct vvram_device *vdev, const struct vvram_copy_place *place, u64 size,
+		       u64 word);
+void vvram_copy_here(struct vvram_device *vdev, const struct vvram_copy *copy);
 void vvram_copy_help(struct dma_resv *resv);
 int vvram_copy_init(struct vvram_device *vdev);
 void vvram_copy_wait_idle(struct vvram_device *vdev);

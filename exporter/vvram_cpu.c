@@ -13,6 +13,7 @@
 #include <linux/sched/signal.h>
 
 #include <drm/drm_drv.h>
+#include <drm/drm_gem_ttm_helper.h>
 #include <drm/drm_vma_manager.h>
 
 #include "ttm.h"
@@ -20,6 +21,7 @@
 #include "vvram_cpu.h"
 #include "vvram_dma_buf.h"
 #include "vvram_drv.h"
+#include "vvram_pages.h"
 
 /* The callers can't be restarted: only a signal that kills ends their wait. */
 static bool vvram_is_killed(void)
@@ -161,6 +163,61 @@ static vm_fault_t vvram_fault_wait(struct ttm_buffer_object *tbo, struct vm_faul
 	return VM_FAULT_RETRY;
 }
 
+/* Not who may never be told that it has tried before (hmm_range_fault()), and has no pages. */
+static bool vvram_may_yield(struct vm_fault *vmf)
+{
+	return !(vmf->flags & (FAULT_FLAG_RETRY_NOWAIT | FAULT_FLAG_REMOTE));
+}
+
+/*
+ * Something was interrupted. Who faults by get_user_pages() asks again at once, unless it is
+ * being killed.
+ */
+static vm_fault_t vvram_fault_interrupted(void)
+{
+	schedule_timeout_killable(1);
+	return VM_FAULT_NOPAGE;
+}
+
+/*
+ * For a fault that can't be tried again. The long wait is without the reservation: others need it
+ * meanwhile. It is held again when 0 is returned.
+ */
+static vm_fault_t vvram_fault_wait_here(struct ttm_buffer_object *tbo)
+{
+	struct dma_resv *resv = tbo->base.resv;
+
+	if (dma_resv_test_signaled(resv, DMA_RESV_USAGE_KERNEL))
+		return 0;
+	dma_resv_unlock(resv);
+	if (dma_resv_wait_timeout(resv, DMA_RESV_USAGE_KERNEL, true, MAX_SCHEDULE_TIMEOUT) < 0 ||
+	    dma_resv_lock_interruptible(resv, NULL))
+		return vvram_fault_interrupted();
+	if (vvram_bo_wait_arrived(ttm_to_vvram_bo(tbo), true) != -ERESTARTSYS)
+		return 0;
+	dma_resv_unlock(resv);
+	return vvram_fault_interrupted();
+}
+
+static vm_fault_t vvram_fault_map(struct vm_fault *vmf)
+{
+	struct ttm_buffer_object *tbo = vmf->vma->vm_private_data;
+	pgprot_t prot = vmf->vma->vm_page_prot;
+
+	if (vvram_bo_has_pages(ttm_to_vvram_bo(tbo)))
+		return vvram_pages_fault(vmf);
+	return ttm_bo_vm_fault_reserved(vmf, prot, TTM_BO_VM_NUM_PREFAULT);
+}
+
+static vm_fault_t vvram_fault_map_nothing(struct vm_fault *vmf)
+{
+	struct ttm_buffer_object *tbo = vmf->vma->vm_private_data;
+
+	if (vvram_bo_has_pages(ttm_to_vvram_bo(tbo)))
+		return vvram_pages_fault_nothing(vmf);
+	return ttm_bo_vm_dummy_page(vmf, vmf->vma->vm_page_prot);
+}
+
 /*
  * As TTM's own, but for when it asks whether there is a device: after the wait for the
  * bytes, not before. A copy that is given up with the device lets its fence signal.
@@ -168,25 +225,28 @@ static vm_fault_t vvram_fault_wait(struct ttm_buffer_object *tbo, struct vm_faul
 static vm_fault_t vvram_vm_fault(struct vm_fault *vmf)
 {
 	struct ttm_buffer_object *tbo = vmf->vma->vm_private_data;
-	pgprot_t prot = vmf->vma->vm_page_prot;
 	vm_fault_t ret;
 	int idx;
 
 	ret = ttm_bo_vm_reserve(tbo, vmf);
 	if (ret)
-		return ret;
+		return ret == VM_FAULT_NOPAGE ? vvram_fault_interrupted() : ret;
 
-	if (fault_flag_allow_retry_first(vmf->flags) &&
-	    !dma_resv_test_signaled(tbo->base.resv, DMA_RESV_USAGE_KERNEL))
-		return vvram_fault_wait(tbo, vmf);
-	if (!fault_flag_allow_retry_first(vmf->flags) &&
-	    vvram_bo_wait_arrived(ttm_to_vvram_bo(tbo), true) == -ERESTARTSYS) {
-		ret = VM_FAULT_NOPAGE;
-	} else if (drm_dev_enter(tbo->base.dev, &idx)) {
-		ret = ttm_bo_vm_fault_reserved(vmf, prot, TTM_BO_VM_NUM_PREFAULT);
+	if (fault_flag_allow_retry_first(vmf->flags)) {
+		if (!dma_resv_test_signaled(tbo->base.resv, DMA_RESV_USAGE_KERNEL))
+			return vvram_fault_wait(tbo, vmf);
+		if (atomic_read(&ttm_to_vvram_bo(tbo)->drains) && vvram_may_yield(vmf))
+			return vvram_pages_fault_yield(vmf);
+	} else {
+		ret = vvram_fault_wait_here(tbo);
+		if (ret)
+			return ret;
+	}
+	if (drm_dev_enter(tbo->base.dev, &idx)) {
+		ret = vvram_fault_map(vmf);
 		drm_dev_exit(idx);
 	} else {
-		ret = ttm_bo_vm_dummy_page(vmf, prot);
+		ret = vvram_fault_map_nothing(vmf);
 	}
 	/* TTM has unlocked it. */
 	if (ret == VM_FAULT_RETRY && !(vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
@@ -201,6 +261,46 @@ const struct vm_operations_struct vvram_vm_ops = {
 	.close = ttm_bo_vm_close,
 	.access = vvram_vm_access,
 };
+
+/* Never called, as it is for mappings without pages. */
+static vm_fault_t vvram_vm_pfn_mkwrite(struct vm_fault *vmf)
+{
+	return 0;
+}
+
+/*
+ * Of mappings whose pages nobody may have for long: those whose owner wants to be told of
+ * writes are refused to who would write to them for long without telling (FOLL_LONGTERM).
+ */
+static const struct vm_operations_struct vvram_vm_short_ops = {
+	.fault = vvram_vm_fault,
+	.open = ttm_bo_vm_open,
+	.close = ttm_bo_vm_close,
+	.access = vvram_vm_access,
+	.pfn_mkwrite = vvram_vm_pfn_mkwrite,
+};
+
+/**
+ * vvram_gem_mmap() - &drm_gem_object_funcs.mmap
+ * @gem: the buffer
+ * @vma: where
+ *
+ * Return: 0, or -EINVAL for a private mapping.
+ */
+int vvram_gem_mmap(struct drm_gem_object *gem, struct vm_area_struct *vma)
+{
+	struct vvram_bo *bo = gem_to_vvram_bo(gem);
+	int ret;
+
+	ret = drm_gem_ttm_mmap(gem, vma);
+	if (ret || !vvram_bo_has_pages(bo))
+		return ret;
+
+	vm_flags_mod(vma, VM_MIXEDMAP, VM_PFNMAP | VM_IO);
+	if (!vvram_pages_may_stay(bo))
+		vma->vm_ops = &vvram_vm_short_ops;
+	return 0;
+}
 
 /*
  * A mapping of the kernel's stays where it is, pinned: in VRAM if it is there, all

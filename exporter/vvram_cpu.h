@@ -4,10 +4,12 @@
 
 struct drm_gem_object;
 struct iosys_map;
+struct vm_area_struct;
 struct vm_operations_struct;
 
 extern const struct vm_operations_struct vvram_vm_ops;
 
+int vvram_gem_mmap(struct drm_gem_object *gem, struct vm_area_struct *vma);
 int vvram_gem_vmap(struct drm_gem_object *gem, struct iosys_map *map);
 void vvram_gem_vunmap(struct drm_gem_object *gem, struct iosys_map *map);
 

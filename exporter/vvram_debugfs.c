@@ -13,6 +13,7 @@
 #include "ttm.h"
 #include "vvram_bo.h"
 #include "vvram_drv.h"
+#include "vvram_pages.h"
 
 static const char *vvram_place_name(struct vvram_bo *bo)
 {
@@ -33,11 +34,13 @@ static void vvram_show_bo(struct seq_file *m, struct vvram_bo *bo)
 		seq_puts(m, " busy\n");
 		return;
 	}
-	seq_printf(m, " place=%s home=%s moves=%llu notifies=%llu attachments=%zu maps=%u pins=%u%s\n",
+	seq_printf(m, " place=%s home=%s moves=%llu notifies=%llu",
 		   vvram_place_name(bo), bo->home == TTM_PL_VRAM ? "vram" : "system",
-		   bo->moves, bo->notifies,
+		   bo->moves, bo->notifies);
+	seq_printf(m, " attachments=%zu maps=%u pins=%u held=%lu%s\n",
 		   bo->dma_buf ? list_count_nodes(&bo->dma_buf->attachments) : 0,
-		   bo->maps, bo->ttm.pin_count, bo->revoked ? " revoked" : "");
+		   bo->maps, bo->ttm.pin_count, vvram_pages_held(bo),
+		   bo->revoked ? " revoked" : "");
 	dma_resv_unlock(bo->ttm.base.resv);
 }
 

@@ -26,18 +26,6 @@
 #include "vvram_place.h"
 #include "vvram_trace.h"
 
-/**
- * struct vvram_mapping - a mapping that an importer holds
- */
-struct vvram_mapping {
-	/** @link: In &vvram_attachment.mappings; reservation. */
-	struct list_head link;
-	/** @sgt: The importer's table. */
-	struct sg_table *sgt;
-	/** @in_vram: What it is of; the buffer may have moved since. */
-	bool in_vram;
-};
-
 static struct vvram_bo *dma_buf_to_vvram_bo(struct dma_buf *dmabuf)
 {
 	return gem_to_vvram_bo((struct drm_gem_object *)dmabuf->priv);
@@ -105,23 +93,12 @@ static int vvram_dma_buf_attach(struct dma_buf *dmabuf, struct dma_buf_attachmen
 	return 0;
 }
 
-static void vvram_dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
-{
-	/* The event tells where the buffer is. */
-	dma_resv_lock(dmabuf->resv, NULL);
-	trace_vvram_detach(dma_buf_to_vvram_bo(dmabuf), attach->dev, 0);
-	dma_resv_unlock(dmabuf->resv);
-	kfree(attach->priv);
-}
-
 /*
  * Lockdep tells an importer that calls without the reservation; that nobody at all
  * holds it shows on every kernel. Going on would race with a move.
  */
 static bool vvram_is_locked(struct vvram_bo *bo, struct dma_buf_attachment *attach)
 {
-	struct vvram_device *vdev = vvram_bo_device(bo);
-
 	if (dma_resv_is_locked(attach->dmabuf->resv))
 		return true;
 	if (!atomic64_fetch_inc(&vdev->chaos.unlocked_calls))
@@ -136,15 +113,16 @@ static int vvram_dma_buf_pin(struct dma_buf_attachment *attach)
 	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
 	struct vvram_attachment *va = attach->priv;
 	bool in_vram;
-	int ret;
+	int ret, idx;
 
-	if (!vvram_is_locked(bo, attach))
+	if (!vvram_is_called_well(bo, attach))
 		return -EINVAL;
-	if (bo->revoked)
+	if (bo->revoked || !drm_dev_enter(bo->ttm.base.dev, &idx))
 		return -ENODEV;
 
 	in_vram = vvram_all_reach_vram(bo) && (vvram_bo_is_in_vram(bo) || vvram_may_return(bo));
 	ret = vvram_bo_pin(bo, in_vram, &ctx);
+	drm_dev_exit(idx);
 	if (ret)
 		return ret;
 
@@ -163,7 +141,7 @@ static void vvram_dma_buf_unpin(struct dma_buf_attachment *attach)
 	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
 	struct vvram_attachment *va = attach->priv;
 
-	if (!vvram_is_locked(bo, attach))
+	if (!vvram_is_called_well(bo, attach))
 		return;
 	if (!va->pins) {
 		/* It would be another's, who counts on it. */
@@ -274,7 +252,9 @@ static struct vvram_mapping *vvram_mapping_make(struct vvram_bo *bo,
 		return ERR_CAST(sgt);
 	}
 	mapping->sgt = sgt;
+	mapping->dir = dir;
 	mapping->in_vram = vvram_bo_is_in_vram(bo);
+	vvram_notice_init(&mapping->notice, attach);
 	list_add(&mapping->link, &va->mappings);
 	va->maps++;
 	return mapping;
@@ -292,17 +272,19 @@ static struct vvram_mapping *vvram_mapping_find(struct vvram_attachment *va,
 }
 
 static void vvram_mapping_end(struct vvram_bo *bo, struct dma_buf_attachment *attach,
-			      struct vvram_mapping *mapping, enum dma_data_direction dir)
+			      struct vvram_mapping *mapping)
 {
+	struct vvram_device *vdev = vvram_bo_device(bo);
 	struct vvram_attachment *va = attach->priv;
 
 	if (mapping->in_vram)
-		vvram_vram_unmap(&vvram_bo_device(bo)->vram, attach, mapping->sgt, dir);
+		vvram_vram_unmap(&vdev->vram, attach, mapping->sgt, mapping->dir);
 	else
-		vvram_unmap_system(attach, mapping->sgt, dir);
+		vvram_unmap_system(attach, mapping->sgt, mapping->dir);
 	list_del(&mapping->link);
 	kfree(mapping);
 	va->maps--;
+	vvram_bo_map_end(bo);
 }
 
 static bool vvram_may_map_in_vram(struct vvram_bo *bo, struct dma_buf_attachment *attach)
@@ -311,30 +293,33 @@ static bool vvram_may_map_in_vram(struct vvram_bo *bo, struct dma_buf_attachment
 	       (vvram_bo_is_in_vram(bo) || vvram_may_return(bo));
 }
 
+static struct vvram_mapping *vvram_map_where_possible(struct vvram_bo *bo,
+						      struct dma_buf_attachment *attach,
+						      enum dma_data_direction dir)
+{
+	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
+	int ret;
+
+	ret = vvram_chaos_fail(&vvram_bo_device(bo)->chaos, VVRAM_FAIL_MAP);
+	if (!ret && !bo->ttm.pin_count)
+		ret = vvram_bo_validate_for_map(bo, vvram_may_map_in_vram(bo, attach), &ctx);
+	return ret ? ERR_PTR(ret) : vvram_mapping_make(bo, attach, dir);
+}
+
 static struct sg_table *vvram_dma_buf_map(struct dma_buf_attachment *attach,
 					  enum dma_data_direction dir)
 {
 	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
-	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
 	struct vvram_mapping *mapping;
-	int ret;
+	int idx;
 
-	if (!vvram_is_locked(bo, attach))
+	if (!vvram_is_called_well(bo, attach))
 		return ERR_PTR(-EINVAL);
-	if (bo->revoked)
+	if (bo->revoked || !drm_dev_enter(bo->ttm.base.dev, &idx))
 		return ERR_PTR(-ENODEV);
 
-	ret = vvram_chaos_fail(&vvram_bo_device(bo)->chaos, VVRAM_FAIL_MAP);
-	if (ret)
-		return ERR_PTR(ret);
-
-	if (!bo->ttm.pin_count) {
-		ret = vvram_bo_validate_for_map(bo, vvram_may_map_in_vram(bo, attach), &ctx);
-		if (ret)
-			return ERR_PTR(ret);
-	}
-
-	mapping = vvram_mapping_make(bo, attach, dir);
+	mapping = vvram_map_where_possible(bo, attach, dir);
+	drm_dev_exit(idx);
 	if (IS_ERR(mapping))
 		return ERR_CAST(mapping);
 
@@ -344,16 +329,17 @@ static struct sg_table *vvram_dma_buf_map(struct dma_buf_attachment *attach,
 	return mapping->sgt;
 }
 
-static void vvram_dma_buf_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
-				enum dma_data_direction dir)
+static void vvram_unmap_locked(struct vvram_bo *bo, struct dma_buf_attachment *attach,
+			       struct sg_table *sgt)
 {
-	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
 	struct vvram_mapping *mapping;
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 
 	mapping = vvram_mapping_find(attach->priv, sgt);
-	if (!mapping) {
+	if (mapping)
+		vvram_mapping_end(bo, attach, mapping);
+	else
 		/* Taking it apart would harm whoever has it, if anybody still does. */
 		drm_info(bo->ttm.base.dev, "importer %s unmaps what it has not mapped\n",
 			 dev_name(attach->dev));
@@ -367,6 +353,7 @@ static void vvram_dma_buf_unmap(struct dma_buf_attachment *attach, struct sg_tab
 static void vvram_dma_buf_release(struct dma_buf *dmabuf)
 {
 	struct vvram_bo *bo = dma_buf_to_vvram_bo(dmabuf);
+	struct dma_buf_attachment *attach;
 
 	dma_resv_lock(bo->ttm.base.resv, NULL);
 	bo->dma_buf = NULL;

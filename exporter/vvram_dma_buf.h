@@ -2,6 +2,7 @@
 #ifndef VVRAM_DMA_BUF_H
 #define VVRAM_DMA_BUF_H
 
+#include <linux/dma-direction.h>
 #include <linux/list.h>
 #include <linux/types.h>
 
@@ -9,6 +10,7 @@ struct dma_buf;
 struct dma_buf_attachment;
 struct drm_device;
 struct drm_gem_object;
+struct sg_table;
 struct vvram_bo;
 
 /**
@@ -27,6 +29,24 @@ struct vvram_attachment {
 	unsigned int pins;
 	/** @bounced: A map was refused for a bounce buffer; reservation. */
 	bool bounced;
+	/** @told: Bits of &enum vvram_breach that were logged. */
+	unsigned long told;
+};
+
+/**
+ * struct vvram_mapping - a mapping that an importer holds
+ */
+struct vvram_mapping {
+	/** @link: In &vvram_attachment.mappings; reservation. */
+	struct list_head link;
+	/** @sgt: The importer's table. */
+	struct sg_table *sgt;
+	/** @dir: Direction of @sgt. */
+	enum dma_data_direction dir;
+	/** @in_vram: What it is of; the buffer may have moved since. */
+	bool in_vram;
+	/** @notice: Whether it should have been given back. */
+	struct vvram_notice notice;
 };
 
 struct dma_buf *vvram_dma_buf_export(struct drm_gem_object *gem, int flags);

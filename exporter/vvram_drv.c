@@ -69,6 +69,7 @@ static struct vvram_device *vvram_device_alloc(struct device *dev)
 
 	INIT_LIST_HEAD(&vdev->bos);
 	init_rwsem(&vdev->placing);
+	init_rwsem(&vdev->vram.draining);
 	vvram_chaos_init(vdev);
 	ret = drmm_mutex_init(&vdev->drm, &vdev->bos_lock);
 	return ret ? ERR_PTR(ret) : vdev;
@@ -107,6 +108,14 @@ static void vvram_device_stop(struct vvram_device *vdev)
 	vvram_copy_wait_idle(vdev);
 }
 
+/* The memory goes as well: nobody may have a page of it. */
+static void vvram_device_end(struct vvram_device *vdev)
+{
+	vvram_device_stop(vdev);
+	vvram_svm_drain(vdev);
+	vvram_pages_drain_all(vdev);
+}
+
 static int vvram_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct vvram_device *vdev;
@@ -131,7 +140,7 @@ static int vvram_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 static void vvram_pci_remove(struct pci_dev *pdev)
 {
-	vvram_device_stop(pci_get_drvdata(pdev));
+	vvram_device_end(pci_get_drvdata(pdev));
 }
 
 static void vvram_pci_shutdown(struct pci_dev *pdev)
@@ -147,13 +156,15 @@ static void vvram_pci_reset_prepare(struct pci_dev *pdev)
 {
 	struct vvram_device *vdev = pci_get_drvdata(pdev);
 
-	if (vvram_vram_mgr_vacate(vdev))
-		drm_warn(&vdev->drm, "buffers are in VRAM while it is reset\n");
+	if (vvram_vacate(vdev))
+		drm_info(&vdev->drm, "buffers are in VRAM while it is reset\n");
 }
 
 static void vvram_pci_reset_done(struct pci_dev *pdev)
 {
-	vvram_vram_mgr_reopen(pci_get_drvdata(pdev));
+	struct vvram_device *vdev = pci_get_drvdata(pdev);
+
+	vvram_vram_mgr_close(&vdev->vram_mgr, false);
 }
 
 static const struct pci_error_handlers vvram_pci_err_handler = {
@@ -220,7 +231,7 @@ static void vvram_soft_destroy(void)
 {
 	if (!vvram_soft_dev)
 		return;
-	vvram_device_stop(dev_get_drvdata(vvram_soft_dev));
+	vvram_device_end(dev_get_drvdata(vvram_soft_dev));
 	compat_soft_device_destroy(vvram_soft_dev);
 }
 

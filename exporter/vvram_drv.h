@@ -59,7 +59,7 @@ struct vvram_device {
 	/** @shrinking: Read-held by shrinkers at work; to write is to wait for them. */
 	struct rw_semaphore shrinking;
 
-	/** @bos_lock: Protects @bos; innermost, never held over anything that waits. */
+	/** @bos_lock: Protects @bos, @longterm; innermost, never held over anything that waits. */
 	struct mutex bos_lock;
 	/** @bos: All buffers created here, imported ones excluded. */
 	struct list_head bos;
@@ -68,6 +68,10 @@ struct vvram_device {
 	atomic64_t vram_pinned;
 	/** @system_pinned: Bytes of system memory pinned. */
 	atomic64_t system_pinned;
+	/** @longterm: Bytes of buffers whose pages may be pinned for long; @bos_lock. */
+	u64 longterm;
+	/** @held_back: Evictions that did not take place as somebody had pages of the buffer. */
+	atomic64_t held_back;
 	/** @moves: Buffers that changed place. */
 	atomic64_t moves;
 	/** @bytes_moved: Bytes that were copied for them. */

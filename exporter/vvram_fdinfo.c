@@ -14,6 +14,7 @@
 #include "vvram_client.h"
 #include "vvram_copy.h"
 #include "vvram_drv.h"
+#include "vvram_pages.h"
 
 static void vvram_add_bo_stats(struct vvram_bo *bo, struct drm_memory_stats *stats)
 {
@@ -49,7 +50,7 @@ static struct drm_gem_object *vvram_next_handle(struct drm_file *file, int *id)
  * let go to wait for it.
  */
 static void vvram_sum_up(struct drm_file *file, struct drm_memory_stats *system,
-			 struct drm_memory_stats *vram)
+			 struct drm_memory_stats *vram, u64 *held)
 {
 	struct drm_gem_object *gem;
 	struct vvram_bo *bo;
@@ -59,6 +60,7 @@ static void vvram_sum_up(struct drm_file *file, struct drm_memory_stats *system,
 		if (!dma_resv_lock_interruptible(gem->resv, NULL)) {
 			bo = gem_to_vvram_bo(gem);
 			vvram_add_bo_stats(bo, vvram_bo_is_in_vram(bo) ? vram : system);
+			*held += (u64)vvram_pages_held(bo) << PAGE_SHIFT;
 			dma_resv_unlock(gem->resv);
 		}
 		drm_gem_object_put(gem);
@@ -76,12 +78,16 @@ void vvram_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
 	struct drm_memory_stats system = {}, vram = {};
 	struct vvram_client *client = file->driver_priv;
+	u64 held = 0;
 
-	vvram_sum_up(file, &system, &vram);
+	vvram_sum_up(file, &system, &vram, &held);
 	drm_printf(p, "drm-engine-copy:\t%lld ns\n", atomic64_read(&client->copy_ns));
 	drm_printf(p, "drm-engine-capacity-copy:\t%u\n", vvram_copy_capacity());
 	drm_print_memory_stats(p, &system, DRM_GEM_OBJECT_RESIDENT | DRM_GEM_OBJECT_ACTIVE,
 			       "memory");
 	drm_print_memory_stats(p, &vram, DRM_GEM_OBJECT_RESIDENT | DRM_GEM_OBJECT_ACTIVE,
 			       "vram");
+	drm_printf(p, "vvram-held:\t%llu KiB\n", held >> 10);
+	drm_printf(p, "vvram-svm:\t%llu KiB\n",
+		   (u64)atomic64_read(&client->svm_pages) << (PAGE_SHIFT - 10));
 }

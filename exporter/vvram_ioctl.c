@@ -24,6 +24,7 @@
 #include "vvram_drm.h"
 #include "vvram_drv.h"
 #include "vvram_ioctl.h"
+#include "vvram_pages.h"
 #include "vvram_place.h"
 #include "vvram_revoke.h"
 #include "vvram_sync.h"
@@ -71,12 +72,12 @@ static void vvram_bo_put(struct vvram_bo *bo)
 DEFINE_FREE(vvram_bo_put, struct vvram_bo *, vvram_bo_put(_T))
 
 static int vvram_create_handle(struct vvram_device *vdev, struct drm_file *file, u64 size,
-			       u32 mem_type, bool contiguous, u32 *handle)
+			       u32 mem_type, unsigned int kind, u32 *handle)
 {
 	struct vvram_bo *bo;
 	int ret;
 
-	bo = vvram_bo_create(vdev, size, mem_type, contiguous, file->driver_priv);
+	bo = vvram_bo_create(vdev, size, mem_type, kind, file->driver_priv);
 	if (IS_ERR(bo))
 		return PTR_ERR(bo);
 
@@ -88,6 +89,7 @@ static int vvram_create_handle(struct vvram_device *vdev, struct drm_file *file,
 static int vvram_gem_create(struct vvram_device *vdev, struct drm_file *file,
 			    struct drm_vvram_gem_create *args)
 {
+	unsigned int kind;
 	u32 mem_type;
 	u64 size;
 	int ret;
@@ -102,9 +104,8 @@ static int vvram_gem_create(struct vvram_device *vdev, struct drm_file *file,
 	if (!size || size < args->size)
 		return -EINVAL;
 
-	ret = vvram_create_handle(vdev, file, size, mem_type,
-				  args->flags & DRM_VVRAM_GEM_CREATE_CONTIGUOUS,
-				  &args->handle);
+	kind = args->flags & DRM_VVRAM_GEM_CREATE_CONTIGUOUS ? VVRAM_BO_CONTIGUOUS : 0;
+	ret = vvram_create_handle(vdev, file, size, mem_type, kind, &args->handle);
 	if (!ret)
 		args->size = size;
 	return ret;
@@ -182,6 +183,7 @@ static void vvram_info_locked(struct vvram_bo *bo, struct drm_vvram_gem_info *ar
 	args->segments = args->placement == DRM_VVRAM_PLACEMENT_VRAM ?
 			 to_vvram_vram_resource(res)->segs->count : 0;
 	args->pad2 = 0;
+	args->held_pages = vvram_pages_held(bo);
 }
 
 static int vvram_gem_info(struct vvram_device *vdev, struct drm_file *file,
@@ -205,13 +207,16 @@ static int vvram_gem_info(struct vvram_device *vdev, struct drm_file *file,
 static int vvram_query(struct vvram_device *vdev, struct drm_file *file,
 		       struct drm_vvram_query *args)
 {
+	u64 used, held;
+
 	if (args->pad)
 		return -EINVAL;
 
+	used = vvram_vram_mgr_used(&vdev->vram_mgr, &held);
 	*args = (struct drm_vvram_query) {
 		.backend = vdev->vram.ops->backend,
 		.vram_size = vdev->vram.size,
-		.vram_used = ttm_resource_manager_usage(&vdev->vram_mgr.base),
+		.vram_used = used,
 		.vram_pinned = atomic64_read(&vdev->vram_pinned),
 		.vram_pin_limit = vvram_pin_limit(vdev, TTM_PL_VRAM),
 		.max_chunk = vdev->vram_mgr.max_chunk,
@@ -287,6 +292,7 @@ static int vvram_gem_attachments(struct vvram_device *vdev, struct drm_file *fil
 	if (ret)
 		return ret;
 	n = vvram_list_attachments(bo, out, room);
+	args->held_pages = vvram_pages_held(bo);
 	dma_resv_unlock(bo->ttm.base.resv);
 
 	if (copy_to_user(u64_to_user_ptr(args->attachments), out,
@@ -334,7 +340,7 @@ int vvram_dumb_create(struct drm_file *file, struct drm_device *drm,
 	ret = drm_mode_size_dumb(drm, args, VVRAM_DUMB_PITCH, 0);
 	if (!ret)
 		ret = vvram_create_handle(to_vvram_device(drm), file, args->size, TTM_PL_VRAM,
-					  false, &args->handle);
+					  0, &args->handle);
 	drm_dev_exit(idx);
 	return ret;
 }

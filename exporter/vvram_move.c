@@ -128,11 +128,11 @@ static int vvram_move_copy(struct vvram_bo *bo, bool evict, struct ttm_resource 
 	fence = vvram_copy_submit(vdev, &copy);
 	if (IS_ERR(fence))
 		return PTR_ERR(fence);
+	}
 
 	ret = ttm_bo_move_accel_cleanup(&bo->ttm, fence, evict, true, new_mem);
 	if (ret) {
-		/* TTM frees the new place now; nobody may be writing there. */
-		dma_fence_wait(fence, false);
+		vvram_move_stay(vdev, &copy, fence);
 	} else {
 		bo->moves++;
 		atomic64_inc(&vdev->moves);
@@ -163,7 +163,7 @@ static int vvram_move_by_ttm(struct vvram_bo *bo, struct ttm_operation_ctx *ctx,
 /* System memory stays where it is between "usable by devices" and "may be swapped". */
 static int vvram_move_system(struct vvram_bo *bo, struct ttm_resource *new_mem)
 {
-	if (new_mem->mem_type == TTM_PL_SYSTEM)
+	if (new_mem->mem_type == TTM_PL_SYSTEM) {
 		vvram_notify_importers(bo);
 	ttm_bo_move_null(&bo->ttm, new_mem);
 	return 0;
@@ -199,6 +199,9 @@ int vvram_move(struct ttm_buffer_object *tbo, bool evict, struct ttm_operation_c
 	if (old_mem && old_mem->mem_type != TTM_PL_VRAM && !to_vram)
 		return vvram_move_system(bo, new_mem);
 
+	/* TTM has taken the mappings away, and asks not always before it moves. */
+	if (!vvram_pages_settle(bo))
+		return -EBUSY;
 	ret = vvram_chaos_fail(&vvram_bo_device(bo)->chaos, VVRAM_FAIL_MOVE);
 	if (ret)
 		return ret;

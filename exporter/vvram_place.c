@@ -20,9 +20,12 @@
 #include "ttm.h"
 #include "vvram_bo.h"
 #include "vvram_drv.h"
+#include "vvram_pages.h"
 #include "vvram_place.h"
 #include "vvram_sync.h"
 
+/* Between two attempts to make room where users of pages are in the way. */
+#define VVRAM_PLACE_PAUSE_MS	50
 /* Attempts in which nothing changes, until it is believed that there is no room. */
 #define VVRAM_PLACE_TRIES	3
 
@@ -200,18 +203,8 @@ bool vvram_may_return(struct vvram_bo *bo)
 	return !rwsem_is_locked(&vvram_bo_device(bo)->placing);
 }
 
-/**
- * vvram_place() - bring a buffer to where its owner wants it
- * @bo: the buffer, its reservation not held
- * @mem_type: TTM_PL_VRAM or TTM_PL_TT
- * @syncs: what the copy waits for, and what it signals
- *
- * Buffers that others have reserved are waited for. &vvram_device.placing must not be held.
- *
- * Return: 0, or an error as of vvram_bo_validate(): -ENOSPC or -ENOMEM when there is no
- * room even if nobody else wants it.
- */
-int vvram_place(struct vvram_bo *bo, u32 mem_type, struct vvram_sync_set *syncs)
+/* Whose pages nobody has, or -EBUSY. */
+static int vvram_place_unused(struct vvram_bo *bo, u32 mem_type, struct vvram_sync_set *syncs)
 {
 	int ret;
 
@@ -222,4 +215,135 @@ int vvram_place(struct vvram_bo *bo, u32 mem_type, struct vvram_sync_set *syncs)
 	    !vvram_has_room(vvram_bo_device(bo), bo->ttm.base.size))
 		return ret;
 	return vvram_place_alone(bo, mem_type, syncs);
+}
+
+/* @wait: out: somebody has pages of it, or of what is in its way, and may let them go. */
+static int vvram_place_try(struct vvram_bo *bo, u32 mem_type, struct vvram_sync_set *syncs,
+			   bool *wait)
+{
+	struct vvram_device *vdev = vvram_bo_device(bo);
+	s64 held_back = atomic64_read(&vdev->held_back);
+	int ret;
+
+	ret = vvram_place_unused(bo, mem_type, syncs);
+	if (ret == COMPAT_TTM_NO_ROOM)
+		*wait = mem_type == TTM_PL_VRAM && vvram_has_room(vdev, bo->ttm.base.size) &&
+			(held_back != atomic64_read(&vdev->held_back) ||
+			 vvram_vram_mgr_held(&vdev->vram_mgr));
+	else
+		*wait = ret == -EBUSY && vvram_bo_has_pages(bo);
+	return ret;
+}
+
+/*
+ * Users of pages are waited for with nothing held. As they come and go fast, or not at all, what
+ * is in the way is not evicted over and over.
+ */
+static int vvram_place_patiently(struct vvram_bo *bo, u32 mem_type, struct vvram_sync_set *syncs)
+{
+	unsigned long end = vvram_pages_deadline();
+	bool wait;
+	int ret;
+
+	do {
+		ret = vvram_pages_wait(bo, end);
+		if (ret)
+			return ret;
+		ret = vvram_place_try(bo, mem_type, syncs, &wait);
+		if (!wait)
+			return ret;
+		schedule_timeout_killable(ret == -EBUSY ? 1 :
+					  msecs_to_jiffies(VVRAM_PLACE_PAUSE_MS));
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	} while (time_before(jiffies, end));
+	return ret;
+}
+
+/**
+ * vvram_place() - bring a buffer to where its owner wants it
+ * @bo: the buffer, its reservation not held
+ * @mem_type: TTM_PL_VRAM or TTM_PL_TT
+ * @syncs: what the copy waits for, and what it signals
+ *
+ * Buffers that others have reserved are waited for, and until vvram_pages_deadline() whoever
+ * has pages of the buffer, or of those that are in its way. &vvram_device.placing must not be
+ * held.
+ *
+ * Return: 0, or an error as of vvram_bo_validate(): -ENOSPC or -ENOMEM when there is no
+ * room even if nobody else wants it.
+ */
+int vvram_place(struct vvram_bo *bo, u32 mem_type, struct vvram_sync_set *syncs)
+{
+	bool wait;
+	int ret;
+
+	ret = vvram_place_try(bo, mem_type, syncs, &wait);
+	if (!wait)
+		return ret;
+	vvram_pages_drain_begin(bo);
+	ret = vvram_place_patiently(bo, mem_type, syncs);
+	vvram_pages_drain_end(bo);
+	return ret;
+}
+
+/* What can be done about a buffer that is to leave, in a moment: 0, or an error. */
+static int vvram_send_away(struct vvram_bo *bo)
+{
+	struct ttm_operation_ctx ctx = {};
+	int ret = 0;
+
+	dma_resv_lock(bo->ttm.base.resv, NULL);
+	if (vvram_bo_is_in_vram(bo) && !bo->ttm.pin_count)
+		ret = vvram_bo_validate(bo, TTM_PL_TT, &ctx);
+	dma_resv_unlock(bo->ttm.base.resv);
+	if (ret != -EBUSY)
+		return ret;
+
+	vvram_pages_drain_begin(bo);
+	vvram_pages_wait(bo, jiffies + msecs_to_jiffies(VVRAM_PLACE_PAUSE_MS));
+	vvram_pages_drain_end(bo);
+	return ret;
+}
+
+/* Sends all away that can go, whatever keeps another; and waits until what goes has gone. */
+static int vvram_send_all_away(struct vvram_device *vdev)
+{
+	struct vvram_bo *bo = NULL;
+	int ret = 0, error;
+
+	while ((bo = vvram_bo_after(vdev, bo))) {
+		error = vvram_send_away(bo);
+		if (error)
+			ret = error;
+	}
+	while ((bo = vvram_bo_after(vdev, bo)))
+		dma_resv_wait_timeout(bo->ttm.base.resv, DMA_RESV_USAGE_KERNEL, false,
+				      MAX_SCHEDULE_TIMEOUT);
+	return ret;
+}
+
+/**
+ * vvram_vacate() - bring out of VRAM all that can move, and let nothing in
+ * @vdev: the device
+ *
+ * What is pinned stays; who has pages is waited for until vvram_pages_deadline(). Until
+ * vvram_vram_mgr_close() opens it again VRAM is as if it were full.
+ *
+ * Return: 0, or an error with buffers still in VRAM.
+ */
+int vvram_vacate(struct vvram_device *vdev)
+{
+	unsigned long end = vvram_pages_deadline();
+	int ret = 0;
+
+	vvram_vram_mgr_close(&vdev->vram_mgr, true);
+	/* TTM gives up at the first one that can't go. */
+	if (vdev->vram.pages || vdev->svm.select)
+		do {
+			ret = vvram_send_all_away(vdev);
+		} while (ret == -EBUSY && time_before(jiffies, end));
+	if (!vvram_svm_vacate(vdev, end))
+		ret = -EBUSY;
+	return ret ? ret : ttm_resource_manager_evict_all(&vdev->ttm, &vdev->vram_mgr.base);
 }

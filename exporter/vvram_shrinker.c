@@ -15,6 +15,7 @@
 #include "ttm.h"
 #include "vvram_bo.h"
 #include "vvram_drv.h"
+#include "vvram_pages.h"
 
 static unsigned long vvram_shrinker_count(struct shrinker *shrinker,
 					  struct shrink_control *sc)
@@ -32,7 +33,8 @@ static unsigned long vvram_shrinker_count(struct shrinker *shrinker,
 
 static bool vvram_may_shrink(struct ttm_buffer_object *tbo)
 {
-	return !vvram_bo_is_ghost(tbo) && tbo->type != ttm_bo_type_sg;
+	return !vvram_bo_is_ghost(tbo) && tbo->type != ttm_bo_type_sg &&
+	       vvram_pages_settle(ttm_to_vvram_bo(tbo));
 }
 
 static void vvram_bo_shrunk(struct ttm_buffer_object *tbo)

@@ -49,6 +49,26 @@ DEFINE_EVENT(vvram_bo, vvram_unpin, TP_PROTO(struct vvram_bo *bo), TP_ARGS(bo));
 DEFINE_EVENT(vvram_bo, vvram_swap, TP_PROTO(struct vvram_bo *bo), TP_ARGS(bo));
 DEFINE_EVENT(vvram_bo, vvram_revoke, TP_PROTO(struct vvram_bo *bo), TP_ARGS(bo));
 
+/* Somebody wants it moved, and waits for who has pages of it. */
+TRACE_EVENT(vvram_held,
+	TP_PROTO(struct vvram_bo *bo, unsigned long pages),
+	TP_ARGS(bo, pages),
+	TP_STRUCT__entry(
+		__field(unsigned long, inode)
+		__field(u64, size)
+		__field(u32, place)
+		__field(unsigned long, pages)
+	),
+	TP_fast_assign(
+		__entry->inode = bo->inode;
+		__entry->size = bo->ttm.base.size;
+		__entry->place = bo->ttm.resource ? bo->ttm.resource->mem_type : 0;
+		__entry->pages = pages;
+	),
+	TP_printk("ino=%lu size=%llu place=%s pages=%lu", __entry->inode, __entry->size,
+		  show_vvram_place(__entry->place), __entry->pages)
+);
+
 DECLARE_EVENT_CLASS(vvram_move,
 	TP_PROTO(struct vvram_bo *bo, u32 from, u32 to, bool evict),
 	TP_ARGS(bo, from, to, evict),

@@ -114,9 +114,12 @@ static int vvram_tt_populate(struct ttm_device *bdev, struct ttm_tt *tt,
 	if (vvram_tt_is_imported(tt))
 		return 0;
 	ret = vvram_tt_alloc(vdev, tt, ctx);
-	if (!ret)
-		vvram_tt_account(vdev, tt, true);
-	return ret;
+	if (ret)
+		return ret;
+	vvram_tt_account(vdev, tt, true);
+	if (vdev->vram.pages)
+		compat_ttm_split_pages(tt);
+	return 0;
 }
 
 static void vvram_tt_unpopulate(struct ttm_device *bdev, struct ttm_tt *tt)
@@ -140,6 +143,26 @@ static void vvram_evict_flags(struct ttm_buffer_object *bo, struct ttm_placement
 	}
 	placement->placement = bo->resource->mem_type == TTM_PL_VRAM ? &to_tt : &to_system;
 	placement->num_placement = 1;
+}
+
+/*
+ * TTM complains of what fails later, and gives up: pages of processes go now. It asks for one
+ * after the other, and nobody can interrupt that: none is waited for.
+ */
+static bool vvram_may_evict(struct vvram_bo *bo)
+{
+	return bo->is_svm ? vvram_svm_vacate_block(bo, false) : vvram_pages_settle(bo);
+}
+
+/* Whoever can't have its place now may have it later: see vvram_place(). */
+static bool vvram_eviction_valuable(struct ttm_buffer_object *tbo, const struct ttm_place *place)
+{
+	if (!ttm_bo_eviction_valuable(tbo, place))
+		return false;
+	if (vvram_bo_is_ghost(tbo) || tbo->deleted || vvram_may_evict(ttm_to_vvram_bo(tbo)))
+		return true;
+	atomic64_inc(&ttm_to_vvram_device(tbo->bdev)->held_back);
+	return false;
 }
 
 /**
@@ -183,7 +206,7 @@ static const struct ttm_device_funcs vvram_ttm_funcs = {
 	.ttm_tt_populate = vvram_tt_populate,
 	.ttm_tt_unpopulate = vvram_tt_unpopulate,
 	.ttm_tt_destroy = vvram_tt_destroy,
-	.eviction_valuable = ttm_bo_eviction_valuable,
+	.eviction_valuable = vvram_eviction_valuable,
 	.evict_flags = vvram_evict_flags,
 	.move = vvram_move,
 	.swap_notify = vvram_swap_notify,

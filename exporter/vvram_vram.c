@@ -7,9 +7,23 @@
 
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
+#include <linux/module.h>
 
 #include "vvram_drm.h"
 #include "vvram_vram.h"
+
+static bool vvram_pages;
+module_param_named(pages, vvram_pages, bool, 0444);
+MODULE_PARM_DESC(pages,
+		 "CPU pointers may be given to files, io_uring and RDMA: mappings have pages (default no)");
+
+/**
+ * vvram_vram_wants_pages() - tell whether mappings of new devices are to have pages
+ */
+bool vvram_vram_wants_pages(void)
+{
+	return vvram_pages;
+}
 
 /**
  * vvram_vram_reach() - decide whether an importer reaches VRAM

@@ -4,6 +4,7 @@
 
 #include <linux/dma-direction.h>
 #include <linux/iosys-map.h>
+#include <linux/rwsem.h>
 #include <linux/types.h>
 
 #include <drm/ttm/ttm_caching.h>
@@ -50,10 +51,17 @@ struct vvram_vram {
 	struct iosys_map map;
 	/** @caching: How userspace may map it. */
 	enum ttm_caching caching;
+	/** @pages: CPUs map its struct pages, each of which has a reference of the device's. */
+	bool pages;
+	/** @drained: Nobody has any of them, nor will: they may be gone; @draining. */
+	bool drained;
+	/** @draining: Read-held by those who look at pages of VRAM; innermost. */
+	struct rw_semaphore draining;
 	/** @provider: The BAR as a source of peer memory; NULL without. */
 	struct p2pdma_provider *provider;
 };
 
+bool vvram_vram_wants_pages(void);
 int vvram_vram_init_pci(struct vvram_device *vdev, struct pci_dev *pdev);
 int vvram_vram_init_soft(struct vvram_device *vdev, u64 size);
 

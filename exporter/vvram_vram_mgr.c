@@ -15,6 +15,11 @@
 
 #include "ttm.h"
 #include "vvram_drv.h"
+#include "vvram_pages.h"
+#include "vvram_quarantine.h"
+
+/* How often it is looked whether those who have pages of free places have let go. */
+#define VVRAM_LET_GO_MS		20
 
 static ulong vvram_max_chunk;
 module_param_named(max_chunk, vvram_max_chunk, ulong, 0444);
@@ -51,12 +56,13 @@ static int vvram_vram_mgr_alloc_scattered(struct vvram_vram_mgr *mgr, u64 size,
 	return 0;
 }
 
-static int vvram_vram_mgr_alloc_blocks(struct vvram_vram_mgr *mgr, u64 size,
-				       bool contiguous, struct list_head *blocks)
+static int vvram_vram_mgr_try_blocks(struct vvram_vram_mgr *mgr, u64 size, bool contiguous,
+				     struct list_head *blocks)
 {
 	int ret;
 
-	mutex_lock(&mgr->lock);
+	lockdep_assert_held(&mgr->lock);
+
 	if (mgr->closed)
 		ret = -ENOSPC;
 	else if (mgr->max_chunk && !contiguous)
@@ -145,6 +151,45 @@ err_fini:
 	return ret;
 }
 
+/**
+ * vvram_vram_mgr_return() - give a place back to the allocator
+ * @mgr: the manager, its lock held
+ * @vres: the place, without TTM's part; it ends
+ */
+void vvram_vram_mgr_return(struct vvram_vram_mgr *mgr, struct vvram_vram_resource *vres)
+{
+	lockdep_assert_held(&mgr->lock);
+
+	gpu_buddy_free_list(&mgr->mm, &vres->blocks, 0);
+	atomic64_inc(&mgr->frees);
+	vvram_segments_put(vres->segs);
+	kfree(vres);
+}
+
+static bool vvram_vram_mgr_is_held(struct vvram_vram_mgr *mgr, struct vvram_vram_resource *vres)
+{
+	struct vvram_device *vdev = container_of(mgr, struct vvram_device, vram_mgr);
+
+	return vvram_segments_are_used(vdev, vres->segs);
+}
+
+static void vvram_vram_mgr_look_later(struct vvram_vram_mgr *mgr)
+{
+	queue_delayed_work(mgr->base.bdev->wq, &mgr->let_go, msecs_to_jiffies(VVRAM_LET_GO_MS));
+}
+
+static void vvram_vram_mgr_retire(struct vvram_vram_mgr *mgr, struct vvram_vram_resource *vres)
+{
+	lockdep_assert_held(&mgr->lock);
+
+	if (!vvram_quarantine_take(mgr, vres))
+		vvram_vram_mgr_return(mgr, vres);
+}
+
+/*
+ * What TTM says is used is so until it is with the allocator, or among what is held. What is in
+ * quarantine is as good as free.
+ */
 static void vvram_vram_mgr_free(struct ttm_resource_manager *man,
 				struct ttm_resource *res)
 {
@@ -152,13 +197,64 @@ static void vvram_vram_mgr_free(struct ttm_resource_manager *man,
 	struct vvram_vram_mgr *mgr = to_vvram_vram_mgr(man);
 
 	mutex_lock(&mgr->lock);
-	gpu_buddy_free_list(&mgr->mm, &vres->blocks, 0);
-	mutex_unlock(&mgr->lock);
-	atomic64_inc(&mgr->frees);
-
-	vvram_segments_put(vres->segs);
 	ttm_resource_fini(man, res);
-	kfree(vres);
+	if (vvram_vram_mgr_is_held(mgr, vres)) {
+		/* Nobody else may have it yet: they go on reading and writing there. */
+		list_add_tail(&vres->held, &mgr->held);
+		mgr->held_size += res->size;
+		vvram_vram_mgr_look_later(mgr);
+	} else {
+		vvram_vram_mgr_retire(mgr, vres);
+	}
+	mutex_unlock(&mgr->lock);
+}
+
+static void vvram_vram_mgr_let_go(struct work_struct *work)
+{
+	struct vvram_vram_mgr *mgr = container_of(work, struct vvram_vram_mgr, let_go.work);
+	struct vvram_vram_resource *vres, *next;
+
+	mutex_lock(&mgr->lock);
+	list_for_each_entry_safe(vres, next, &mgr->held, held) {
+		if (vvram_vram_mgr_is_held(mgr, vres))
+			continue;
+		list_del(&vres->held);
+		mgr->held_size -= vres->base.size;
+		vvram_vram_mgr_retire(mgr, vres);
+	}
+	if (!list_empty(&mgr->held))
+		vvram_vram_mgr_look_later(mgr);
+	mutex_unlock(&mgr->lock);
+}
+
+/**
+ * vvram_vram_mgr_used() - bytes of VRAM that nobody can have
+ * @mgr: the manager
+ * @held: out: of these, what no buffer has, but somebody pages of
+ */
+u64 vvram_vram_mgr_used(struct vvram_vram_mgr *mgr, u64 *held)
+{
+	u64 used;
+
+	mutex_lock(&mgr->lock);
+	*held = mgr->held_size;
+	used = ttm_resource_manager_usage(&mgr->base) + *held;
+	mutex_unlock(&mgr->lock);
+	return used;
+}
+
+/**
+ * vvram_vram_mgr_held() - bytes of places that no buffer has, but somebody pages of
+ * @mgr: the manager
+ */
+u64 vvram_vram_mgr_held(struct vvram_vram_mgr *mgr)
+{
+	u64 size;
+
+	mutex_lock(&mgr->lock);
+	size = mgr->held_size;
+	mutex_unlock(&mgr->lock);
+	return size;
 }
 
 static void vvram_vram_mgr_debug(struct ttm_resource_manager *man,
@@ -215,7 +311,12 @@ int vvram_vram_mgr_init(struct vvram_device *vdev)
 	return 0;
 }
 
-static void vvram_vram_mgr_set_closed(struct vvram_vram_mgr *mgr, bool closed)
+/**
+ * vvram_vram_mgr_close() - let nothing into VRAM, or let it in again
+ * @mgr: the manager
+ * @closed: whether VRAM is as if it were full
+ */
+void vvram_vram_mgr_close(struct vvram_vram_mgr *mgr, bool closed)
 {
 	mutex_lock(&mgr->lock);
 	mgr->closed = closed;
@@ -261,6 +362,11 @@ void vvram_vram_mgr_fini(struct vvram_device *vdev)
 	ttm_resource_manager_evict_all(&vdev->ttm, &mgr->base);
 	ttm_resource_manager_cleanup(&mgr->base);
 	ttm_set_driver_manager(&vdev->ttm, TTM_PL_VRAM, NULL);
+	/* The device did not go before all pages of VRAM were without users. */
+	while (vvram_vram_mgr_held(mgr))
+		flush_delayed_work(&mgr->let_go);
+	cancel_delayed_work_sync(&mgr->let_go);
+	vvram_quarantine_fini(vdev);
 	gpu_buddy_fini(&mgr->mm);
 }
 

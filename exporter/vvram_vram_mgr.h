@@ -5,6 +5,7 @@
 #include <linux/atomic.h>
 #include <linux/gpu_buddy.h>
 #include <linux/mutex.h>
+#include <linux/workqueue.h>
 
 #include <drm/ttm/ttm_placement.h>
 #include <drm/ttm/ttm_resource.h>
@@ -38,6 +39,10 @@ struct vvram_vram_resource {
 	struct ttm_resource base;
 	/** @blocks: The allocator's blocks. */
 	struct list_head blocks;
+	/** @held: In &vvram_vram_mgr.held or .quarantine, without @base then. */
+	struct list_head held;
+	/** @until: End of its time in quarantine, jiffies. */
+	unsigned long until;
 	/** @segs: The same as pieces in the buffer's order. */
 	struct vvram_segments *segs;
 };
@@ -51,8 +56,10 @@ static inline bool vvram_is_one_piece(struct ttm_resource *res)
 }
 
 int vvram_vram_mgr_init(struct vvram_device *vdev);
-int vvram_vram_mgr_vacate(struct vvram_device *vdev);
-void vvram_vram_mgr_reopen(struct vvram_device *vdev);
+u64 vvram_vram_mgr_used(struct vvram_vram_mgr *mgr, u64 *held);
+u64 vvram_vram_mgr_held(struct vvram_vram_mgr *mgr);
+void vvram_vram_mgr_return(struct vvram_vram_mgr *mgr, struct vvram_vram_resource *vres);
+void vvram_vram_mgr_close(struct vvram_vram_mgr *mgr, bool closed);
 void vvram_vram_mgr_fini(struct vvram_device *vdev);
 
 #endif /* VVRAM_VRAM_MGR_H */

@@ -157,6 +157,7 @@ int vvram_vram_init_soft(struct vvram_device *vdev, u64 size)
 {
 	struct vvram_vram *vram = &vdev->vram;
 	struct page *pages;
+	int ret;
 
 	if (!size || !PAGE_ALIGNED(size))
 		return -EINVAL;
@@ -172,6 +173,7 @@ int vvram_vram_init_soft(struct vvram_device *vdev, u64 size)
 	vram->base = page_to_phys(pages);
 	vram->size = size;
 	vram->caching = ttm_cached;
+	vram->pages = vvram_vram_wants_pages();
 	iosys_map_set_vaddr(&vram->map, page_address(pages));
 
 	return drmm_add_action_or_reset(&vdev->drm, vvram_soft_free_pages, vram);

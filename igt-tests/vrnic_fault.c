@@ -21,7 +21,7 @@ static int fd = -1, nic = -1;
 
 struct subject {
 	struct shared s;
-	struct vrnic_reg_mr mem;
+	struct vrnic_reg_mr mem, followed;
 	uint8_t *local;
 	uint32_t mode, queue, made;
 	int file;
@@ -189,6 +189,7 @@ static void free_subject(struct subject *s)
 {
 	drain(s);
 	vrnic_destroy_queue(nic, s->queue);
+	vrnic_dereg_mr(nic, s->followed.handle);
 	vrnic_dereg_mr(nic, s->mem.handle);
 	munmap(s->local, SIZE);
 	unshare_buffer(fd, nic, &s->s);

@@ -346,8 +346,11 @@ static void test_at_once(void)
 	small = count_at_once(&a, &b, SMALL);
 	large = count_at_once(&a, &b, SIZE);
 	igt_info("done when the call returns: %u small, %u large of 100\n", small, large);
-	/* A signal, or another thread that runs in between, may have the worker do it. */
-	igt_assert_lte(90, small);
+	/*
+	 * A signal, another thread that runs in between, or a machine so slow that the call's time
+	 * is over, may have the worker do it.
+	 */
+	igt_assert_lte(50, small);
 	close_end(&a);
 	close_end(&b);
 }

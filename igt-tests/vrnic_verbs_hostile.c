@@ -176,7 +176,8 @@ static bool check_bystanders(struct end *a, struct end *b, struct ibv_cq *crowd)
 		return false;
 	igt_assert_eq(rdma(a, IBV_WR_RDMA_WRITE, (uintptr_t)b->mem, b->mr->rkey, SIZE), 0);
 	igt_info("%" PRIu64 " ms\n", now_ms() - begin);
-	igt_assert_lt(now_ms() - begin, CROWD_MS / 2);
+	/* However long it took: before the crowd's turn. */
+	igt_assert(is_idle(crowd));
 	return true;
 }
 

@@ -42,11 +42,7 @@ static struct small_vram small;
 
 static void move_async(uint32_t handle, uint32_t placement)
 {
-	struct drm_vvram_gem_move arg = {
-		.handle = handle, .placement = placement, .flags = DRM_VVRAM_GEM_MOVE_ASYNC,
-	};
-
-	igt_assert_eq(do_call(fd, DRM_IOCTL_VVRAM_GEM_MOVE, &arg), 0);
+	igt_assert_eq(__vvram_move_async(fd, handle, placement), 0);
 }
 
 static bool is_busy(uint32_t handle)

@@ -97,16 +97,6 @@ static uint64_t meminfo(const char *key)
 	return strtoull(at + strlen(key) + 1, NULL, 10) << 10;
 }
 
-/* Asks the kernel for all that can be reclaimed; TTM's own switch is for old kernels. */
-static void press(void)
-{
-	static const char ttm[] = "/sys/kernel/debug/ttm/tt_shrink";
-
-	igt_assert_eq(__debugfs_write("/proc/sys/vm/drop_caches", "2"), 0);
-	if (!access(ttm, R_OK))
-		read_file(ttm);
-}
-
 static void test_swap(void)
 {
 	struct vrnic_advise_mr advise = { .flags = VRNIC_ADVISE_FLUSH };
@@ -125,7 +115,7 @@ static void test_swap(void)
 	}
 	told = vrnic_query_mr(nic, s.reg.handle).counters.invalidations;
 	for (i = 0; i < 50 && vvram_info(fd, s.handle).placement == SYSTEM; i++)
-		press();
+		press_memory();
 	igt_assert_lt(swapouts, vvram_query(fd).swapouts);
 	igt_assert_eq(vvram_info(fd, s.handle).placement, DRM_VVRAM_PLACEMENT_SWAP);
 	if (dynamic)
@@ -153,7 +143,7 @@ static void test_pinned_stays(void)
 	s = share_buffer(fd, nic, KIB(256), VRNIC_MR_STATIC, 0);
 	pattern_fill(s.p, s.size, 9);
 	for (i = 0; i < 5; i++)
-		press();
+		press_memory();
 	igt_assert_eq(vvram_info(fd, s.handle).placement, SYSTEM);
 	pattern_check(s.p, s.size, 9);
 	unshare_buffer(fd, nic, &s);

@@ -25,49 +25,27 @@ IGT_TEST_DESCRIPTION("What can be seen of vvram from outside.");
 
 static int fd = -1, nic = -1;
 
-static const char *fdinfo(void)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	return read_file(path);
-}
-
-/* Value in KiB of a key as "drm-total-vram"; fails when it is not there. */
-static uint64_t fdinfo_kib(const char *key)
-{
-	const char *at = strstr(fdinfo(), key);
-	unsigned long long value;
-	char unit[8] = "";
-
-	igt_assert_f(at && at[strlen(key)] == ':', "no %s in\n%s\n", key, fdinfo());
-	igt_assert_lte(1, sscanf(at + strlen(key) + 1, "%llu %7s", &value, unit));
-	if (!strcmp(unit, "KiB"))
-		return value;
-	return !strcmp(unit, "MiB") ? value << 10 : value >> 10;
-}
-
 static void test_fdinfo(void)
 {
-	uint64_t vram = fdinfo_kib("drm-total-vram"), system = fdinfo_kib("drm-total-memory");
+	uint64_t vram = fdinfo_kib(fd, "drm-total-vram"), system = fdinfo_kib(fd, "drm-total-memory");
 	uint32_t handle = vvram_create(fd, MIB(2), VRAM);
 	int dmabuf;
 
-	igt_assert(strstr(fdinfo(), "drm-driver:\tvvram"));
-	igt_assert(strstr(fdinfo(), "drm-client-id:"));
-	igt_assert(strstr(fdinfo(), "drm-engine-copy:"));
+	igt_assert(strstr(read_fdinfo(fd), "drm-driver:\tvvram"));
+	igt_assert(strstr(read_fdinfo(fd), "drm-client-id:"));
+	igt_assert(strstr(read_fdinfo(fd), "drm-engine-copy:"));
 	if (vvram_query(fd).backend == DRM_VVRAM_BACKEND_PCI)
-		igt_assert(strstr(fdinfo(), "drm-pdev:"));
+		igt_assert(strstr(read_fdinfo(fd), "drm-pdev:"));
 
-	igt_assert_eq_u64(fdinfo_kib("drm-total-vram"), vram + 2048);
-	igt_assert_lte(2048, fdinfo_kib("drm-resident-vram"));
+	igt_assert_eq_u64(fdinfo_kib(fd, "drm-total-vram"), vram + 2048);
+	igt_assert_lte(2048, fdinfo_kib(fd, "drm-resident-vram"));
 	vvram_move(fd, handle, SYSTEM);
-	igt_assert_eq_u64(fdinfo_kib("drm-total-vram"), vram);
-	igt_assert_eq_u64(fdinfo_kib("drm-total-memory"), system + 2048);
+	igt_assert_eq_u64(fdinfo_kib(fd, "drm-total-vram"), vram);
+	igt_assert_eq_u64(fdinfo_kib(fd, "drm-total-memory"), system + 2048);
 
-	igt_assert_eq_u64(fdinfo_kib("drm-shared-memory"), 0);
+	igt_assert_eq_u64(fdinfo_kib(fd, "drm-shared-memory"), 0);
 	dmabuf = prime_handle_to_fd(fd, handle);
-	igt_assert_eq_u64(fdinfo_kib("drm-shared-memory"), 2048);
+	igt_assert_eq_u64(fdinfo_kib(fd, "drm-shared-memory"), 2048);
 	close(dmabuf);
 	gem_close(fd, handle);
 }

@@ -152,7 +152,8 @@ struct drm_vvram_sync {
  *
  * Errors: -EINVAL for unknown @flags, @placement or sync flags, imported
  * buffers, more than DRM_VVRAM_MAX_SYNCS, or a syncobj to wait for that has no
- * fence; -EBUSY when the buffer is pinned elsewhere; -ENOSPC or -ENOMEM when
+ * fence; -EBUSY when the buffer is pinned elsewhere, or somebody has pages of it
+ * and does not let go for as long as the module's parameter drain_ms says; -ENOSPC or -ENOMEM when
  * the destination has no room, and none is to come; -ENOENT for an unknown handle
  * or syncobj; -ENODEV, also after a wait, when the device went away before the
  * bytes had arrived.
@@ -205,6 +206,11 @@ struct drm_vvram_gem_info {
 	__u32 segments;
 	/** @pad2: Out: zero. */
 	__u32 pad2;
+	/**
+	 * @held_pages: Out: pages that somebody has by a CPU pointer, CPU mappings aside
+	 * (DRM_VVRAM_QUERY_PAGES): the buffer stays where it is until they are let go.
+	 */
+	__u64 held_pages;
 };
 
 /** enum drm_vvram_backend - what VRAM is made of */
@@ -232,7 +238,7 @@ struct drm_vvram_query {
 	__u32 pad2;
 	/** @vram_size: Out: bytes of VRAM. */
 	__u64 vram_size;
-	/** @vram_used: Out: bytes of VRAM in use. */
+	/** @vram_used: Out: bytes of VRAM in use, @vram_held among them. */
 	__u64 vram_used;
 	/** @vram_pinned: Out: bytes of VRAM pinned. */
 	__u64 vram_pinned;
@@ -310,6 +316,8 @@ struct drm_vvram_gem_attachments {
 	__u32 count;
 	/** @attachments: In: user pointer to &struct drm_vvram_attachment. */
 	__u64 attachments;
+	/** @held_pages: Out: as &drm_vvram_gem_info.held_pages; users are no importers. */
+	__u64 held_pages;
 };
 
 /**

@@ -50,6 +50,15 @@ int __vvram_move(int fd, uint32_t handle, uint32_t placement)
 	return do_call(fd, DRM_IOCTL_VVRAM_GEM_MOVE, &arg);
 }
 
+int __vvram_move_async(int fd, uint32_t handle, uint32_t placement)
+{
+	struct drm_vvram_gem_move arg = {
+		.handle = handle, .placement = placement, .flags = DRM_VVRAM_GEM_MOVE_ASYNC,
+	};
+
+	return do_call(fd, DRM_IOCTL_VVRAM_GEM_MOVE, &arg);
+}
+
 void vvram_move(int fd, uint32_t handle, uint32_t placement)
 {
 	igt_assert_eq(__vvram_move(fd, handle, placement), 0);
@@ -95,7 +104,7 @@ void *vvram_mmap(int fd, uint32_t handle, uint64_t size)
 /* Storage of a buffer that was closed is freed when its last copy is done. */
 void vvram_wait_unused(int fd)
 {
-	uint64_t end = now_ms() + 10000;
+	uint64_t end = now_ms() + 60000;
 
 	while (vvram_query(fd).vram_used) {
 		igt_assert_f(now_ms() < end, "VRAM is still in use: %llu bytes\n",
@@ -333,7 +342,7 @@ void vrnic_kill_clients(int nic, void (*run)(void), unsigned int first_us)
 		kill(pid, SIGKILL);
 		igt_assert_eq(waitpid(pid, NULL, 0), pid);
 	}
-	end = now_ms() + 20000;
+	end = now_ms() + 60000;
 	while (vrnic_query(nic).mrs && now_ms() < end)
 		usleep(10000);
 	igt_assert_eq(vrnic_query(nic).mrs, 0);
@@ -534,15 +543,16 @@ int open_card(const char *driver)
 	return -1;
 }
 
-int open_rogue(void)
+static int open_test_module(const char *name)
 {
 	const char *modules = getenv("MODULES");
 	char command[256];
 
 	igt_require_f(modules, "MODULES does not say where the test modules are\n");
-	snprintf(command, sizeof(command), "%s/rogue.ko", modules);
+	snprintf(command, sizeof(command), "%s/%s.ko", modules, name);
 	igt_require_f(!access(command, R_OK), "no %s\n", command);
-	snprintf(command, sizeof(command), "[ -d /sys/module/rogue ] || insmod %s/rogue.ko", modules);
+	snprintf(command, sizeof(command), "[ -d /sys/module/%s ] || insmod %s/%s.ko", name,
+		 modules, name);
 	igt_assert_eq(system(command), 0);
 	return open("/dev/rogue", O_RDWR);
 }
@@ -661,6 +671,15 @@ void pattern_check(void *p, uint64_t size, uint64_t seed)
 	b[at] ^= 0x10;
 	igt_assert_eq(pattern_find_bad(p, size, seed, 1), at & ~7ULL);
 	b[at] ^= 0x10;
+}
+
+void press_memory(void)
+{
+	static const char ttm[] = "/sys/kernel/debug/ttm/tt_shrink";
+
+	igt_assert_eq(__debugfs_write("/proc/sys/vm/drop_caches", "2"), 0);
+	if (!access(ttm, R_OK))
+		read_file(ttm);
 }
 
 uint64_t now_ms(void)

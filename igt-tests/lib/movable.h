@@ -28,6 +28,8 @@ int do_call(int fd, unsigned long request, void *arg);
 int __vvram_create(int fd, uint64_t size, uint32_t placement, uint32_t flags, uint32_t *handle);
 uint32_t vvram_create(int fd, uint64_t size, uint32_t placement);
 int __vvram_move(int fd, uint32_t handle, uint32_t placement);
+/* Returns as soon as the buffer is on its way. */
+int __vvram_move_async(int fd, uint32_t handle, uint32_t placement);
 void vvram_move(int fd, uint32_t handle, uint32_t placement);
 /* Kernels that pin the mapped buffers of dynamic importers refuse the move. */
 void vvram_move_mapped(int fd, uint32_t handle, uint32_t placement);
@@ -113,6 +115,9 @@ int count_in_dmesg(const char *pattern);
 /* Accesses that an IOMMU has blocked so far. */
 uint64_t iommu_faults(void);
 char *vvram_debugfs(int fd, const char *name);
+/* Of /proc/self/fdinfo; a key's value in KiB, as of "drm-total-vram". */
+const char *read_fdinfo(int fd);
+uint64_t fdinfo_kib(int fd, const char *key);
 
 #define VVRAM_DRIVER	"/sys/bus/pci/drivers/vvram"
 #define VRNIC_DRIVER	"/sys/bus/pci/drivers/vrnic"
@@ -130,6 +135,7 @@ int open_card(const char *driver);
 
 /* The test module of igt-tests/modules, which is loaded for that: rmmod it in the end. */
 int open_rogue(void);
+int open_holder(void);
 
 /* The port by which the machine takes orders, or -1. */
 int open_monitor(void);
@@ -161,6 +167,9 @@ void pattern_fill(void *p, uint64_t size, uint64_t seed);
 int64_t pattern_find_bad(const void *p, uint64_t size, uint64_t seed, unsigned int step);
 /* Asserts that all is right, and that one flipped bit would have been seen. */
 void pattern_check(void *p, uint64_t size, uint64_t seed);
+
+/* Asks the kernel for all that can be reclaimed; TTM's own switch is for old kernels. */
+void press_memory(void);
 
 /* Milliseconds of the monotonic clock. */
 uint64_t now_ms(void);

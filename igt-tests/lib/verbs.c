@@ -390,14 +390,10 @@ bool write_and_read(struct end *a, struct movable *m, uint64_t seed)
 
 void send_away(struct movable *m, uint32_t placement, int ms)
 {
-	struct drm_vvram_gem_move arg = {
-		.handle = m->handle, .placement = placement, .flags = DRM_VVRAM_GEM_MOVE_ASYNC,
-	};
-
 	/* Until what is under way is over: a copy asks for its delay when it is its turn. */
 	(void)*(volatile uint8_t *)m->p;
 	chaos_delay(m->fd, ms);
-	igt_assert_eq(do_call(m->fd, DRM_IOCTL_VVRAM_GEM_MOVE, &arg), 0);
+	igt_assert_eq(__vvram_move_async(m->fd, m->handle, placement), 0);
 	chaos_delay(m->fd, 0);
 }
 

@@ -2,8 +2,9 @@
 /*
  * Preloaded into a program that uses libibverbs: what it registers becomes a buffer of
  * vvram's, at the same addresses, and is registered as the dma-buf that it is. So the region
- * is imported on demand, and the buffer moves all the time. tools/movable-run is the way to
- * use it.
+ * is imported on demand, and the buffer moves all the time. Or, for devices that take no
+ * dma-bufs, it is registered by its address, on demand (pages=1). tools/movable-run is the way
+ * to use it.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -37,6 +38,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct region *regions;
 /* Less is not worth a buffer. */
 static size_t least = PAGE;
+/* Regions are of addresses, rather than of dma-bufs. */
+static bool by_pointer;
 
 static void remember(struct region *region)
 {
@@ -93,7 +96,10 @@ static struct ibv_mr *reg_in(struct buffer *buffer, struct ibv_pd *pd, char *add
 {
 	struct ibv_mr *mr;
 
-	mr = ibv_reg_dmabuf_mr(pd, addr - buffer->start, length, iova, buffer->fd, access);
+	if (by_pointer)
+		mr = reg_ordinary(pd, addr, length, iova, access | IBV_ACCESS_ON_DEMAND);
+	else
+		mr = ibv_reg_dmabuf_mr(pd, addr - buffer->start, length, iova, buffer->fd, access);
 	if (!mr)
 		return NULL;
 	mr->addr = addr;
@@ -105,7 +111,8 @@ static struct ibv_mr *reg_in(struct buffer *buffer, struct ibv_pd *pd, char *add
 /* The buffer for a region, if it may have one. */
 static struct buffer *buffer_for(void *addr, size_t length, uint64_t iova, unsigned int access)
 {
-	bool fits = !(access & ~DMA_BUF_ACCESS) && !(((uintptr_t)addr ^ iova) & (PAGE - 1));
+	unsigned int may = DMA_BUF_ACCESS | (by_pointer ? IBV_ACCESS_ON_DEMAND : 0);
+	bool fits = !(access & ~may) && !(((uintptr_t)addr ^ iova) & (PAGE - 1));
 	bool large = length >= least;
 
 	if (!addr || length >= SIZE_MAX / 2)
@@ -177,4 +184,5 @@ static void __attribute__((constructor)) begin(void)
 
 	if (min)
 		least = strtoul(min, NULL, 0);
+	by_pointer = getenv("MOVABLE_BY_POINTER");
 }
