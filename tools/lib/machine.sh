@@ -20,6 +20,25 @@ edu_function() {
 	echo -device "edu,id=${2:-edu0},bus=$1,dma_mask=0xffffffffffffffff"
 }
 
+# disk_function BUS FILE: a drive whose DMA engine is a master of the bus
+disk_function() {
+	echo -drive "if=none,id=disk,format=raw,cache=unsafe,file=$2" \
+		-device "nvme,drive=disk,serial=disk,bus=$1"
+}
+
+# memory_function BUS: another drive, which has memory of its own that others may use; it
+# forgets what is written to it
+memory_function() {
+	echo -drive "if=none,id=memory,driver=null-co,size=64M,read-zeroes=on,snapshot=on" \
+		-device "nvme,drive=memory,serial=memory,cmb_size_mb=16,bus=$1"
+}
+
+# network_function NODE SOCKET: one end of a wire between two machines; the second one's listens
+network_function() {
+	echo -netdev "stream,id=net,addr.type=unix,addr.path=$2,server=$([ "$1" = 2 ] && echo on || echo off)" \
+		-device "virtio-net-pci,netdev=net,host_mtu=9000,mac=52:54:00:00:00:0$1"
+}
+
 root_ports() {
 	echo -device pcie-root-port,id=port1,chassis=1,slot=1 \
 		-device pcie-root-port,id=port2,chassis=2,slot=2 \
