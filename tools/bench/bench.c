@@ -33,7 +33,7 @@ int main(void)
 		{ "mapping", bench_mapping }, { "lifetimes", bench_lifetimes },
 		{ "first-byte", bench_first_byte }, { "under-moves", bench_under_moves },
 		{ "notify", bench_notify }, { "evict", bench_evict },
-		{ "memory", bench_memory }, { "verbs", bench_verbs },
+		{ "memory", bench_memory }, { "pages", bench_pages }, { "verbs", bench_verbs },
 	};
 	unsigned int i;
 

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "devices.h"
@@ -105,24 +104,6 @@ static void free_holes(uint32_t *held, uint64_t size, uint64_t piece)
 	gem_close(vvram, held[2 * count]);
 	free(held);
 	wait_empty();
-}
-
-static uint64_t timed_faults(uint32_t handle, uint64_t size)
-{
-	struct drm_vvram_gem_mmap_offset offset = { .handle = handle };
-	uint64_t start, i;
-	volatile uint8_t *p;
-
-	must("mmap offset", call(vvram, DRM_IOCTL_VVRAM_GEM_MMAP_OFFSET, &offset));
-	p = mmap(NULL, size, PROT_READ, MAP_SHARED, vvram, offset.offset);
-	if (p == MAP_FAILED)
-		die("mmap", -errno);
-	start = now();
-	for (i = 0; i < size; i += 4096)
-		(void)p[i];
-	start = now() - start;
-	munmap((void *)p, size);
-	return start;
 }
 
 /* With all that belongs to it: room is found, and given back. */

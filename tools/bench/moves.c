@@ -87,7 +87,6 @@ void bench_under_moves(void)
 	uint32_t handle = create(size, VRAM), k;
 	int fd = export(vvram, handle);
 	struct vrnic_reg_mr mr = reg(fd, size, VRNIC_MR_ON_DEMAND);
-	struct drm_vvram_gem_mmap_offset offset = { .handle = handle };
 	struct vrnic_query_mr query = { .handle = mr.handle };
 	struct mover m = { .handle = handle };
 	struct traffic t;
@@ -118,8 +117,7 @@ void bench_under_moves(void)
 	report("under-moves", "longest-stall", size, query.counters.stall_max_ns);
 	report("under-moves", "longest-move", size, m.longest);
 
-	must("mmap offset", call(vvram, DRM_IOCTL_VVRAM_GEM_MMAP_OFFSET, &offset));
-	p = mmap(NULL, size, PROT_READ, MAP_SHARED, vvram, offset.offset);
+	p = map_buffer(handle, size);
 	for (i = 0; i < size; i++)
 		wrong += p[i] != 0x5a;
 	munmap(p, size);

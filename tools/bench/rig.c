@@ -110,6 +110,30 @@ uint64_t move(uint32_t handle, uint32_t placement)
 	return now() - start;
 }
 
+void *map_buffer(uint32_t handle, uint64_t size)
+{
+	struct drm_vvram_gem_mmap_offset offset = { .handle = handle };
+	void *p;
+
+	must("mmap offset", call(vvram, DRM_IOCTL_VVRAM_GEM_MMAP_OFFSET, &offset));
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vvram, offset.offset);
+	if (p == MAP_FAILED)
+		die("mmap", -errno);
+	return p;
+}
+
+uint64_t timed_faults(uint32_t handle, uint64_t size)
+{
+	volatile uint8_t *p = map_buffer(handle, size);
+	uint64_t start = now(), i;
+
+	for (i = 0; i < size; i += 4096)
+		(void)p[i];
+	start = now() - start;
+	munmap((void *)p, size);
+	return start;
+}
+
 struct vrnic_reg_mr reg(int fd, uint64_t size, uint32_t mode)
 {
 	struct vrnic_reg_mr arg = {

@@ -68,6 +68,9 @@ void traffic_init(struct traffic *t, const struct vrnic_reg_mr *to, uint32_t op,
 void traffic_fini(struct traffic *t);
 uint64_t traffic_run(struct traffic *t);
 void grow_tlbs(void);
+void *map_buffer(uint32_t handle, uint64_t size);
+/* A CPU's first reads of all pages of a mapping. */
+uint64_t timed_faults(uint32_t handle, uint64_t size);
 /* One copy between a dma-buf and pages, by the kernel's memcpy. */
 double memcpy_ns(int fd, uint64_t size, bool from);
 int by_size(const void *a, const void *b);
@@ -85,6 +88,7 @@ void bench_under_moves(void);
 void bench_notify(void);
 void bench_evict(void);
 void bench_memory(void);
+void bench_pages(void);
 void bench_verbs(void);
 
 #endif /* RIG_H */
