@@ -53,6 +53,37 @@ static int run_reg_user(void *ctx)
 	return ret;
 }
 
+static int run_reg_by_address(void *ctx)
+{
+	struct subject *s = ctx;
+	struct vrnic_reg_mr reg = {
+		.fd = -1, .flags = VRNIC_REG_MR_USER | VRNIC_REG_MR_BY_ADDRESS,
+		.addr = (uintptr_t)s->local + 100, .length = SIZE - 200,
+	};
+	int ret = do_call(nic, VRNIC_IOC_REG_MR, &reg);
+
+	s->made = reg.handle;
+	return ret;
+}
+
+/* Pages that are not there, as they are each time. */
+static int run_fault_in(void *ctx)
+{
+	struct subject *s = ctx;
+	struct vrnic_advise_mr arg = { .handle = s->followed.handle, .flags = VRNIC_ADVISE_FLUSH };
+	int ret = do_call(nic, VRNIC_IOC_ADVISE_MR, &arg);
+
+	/* HMM does not tell what is not there from what there was no memory for. */
+	return ret == -EACCES ? -ENOMEM : ret;
+}
+
+static void undo_fault_in(void *ctx)
+{
+	struct subject *s = ctx;
+
+	igt_assert_eq(madvise(s->local, SIZE, MADV_DONTNEED), 0);
+}
+
 static void undo_reg(void *ctx)
 {
 	vrnic_dereg_mr(nic, ((struct subject *)ctx)->made);
@@ -168,6 +199,8 @@ static const struct fault_op ops[] = {
 	{ "open", run_open, undo_open },
 	{ "query", run_query, NULL },
 	{ "reg user", run_reg_user, undo_reg },
+	{ "reg by address", run_reg_by_address, undo_reg },
+	{ "fault in", run_fault_in, undo_fault_in },
 	{ "advise", run_advise, NULL },
 	{ "query mr", run_query_mr, NULL },
 	{ "create queue", run_create_queue, undo_create_queue },
@@ -181,6 +214,11 @@ static struct subject make_subject(uint32_t mode)
 
 	s.local = alloc_pages(SIZE);
 	s.mem = vrnic_reg_user(nic, s.local, SIZE);
+	s.followed = (struct vrnic_reg_mr) {
+		.flags = VRNIC_REG_MR_USER | VRNIC_REG_MR_BY_ADDRESS, .fd = -1,
+		.addr = (uintptr_t)s.local, .length = SIZE,
+	};
+	igt_assert_eq(__vrnic_reg_mr(nic, &s.followed), 0);
 	s.queue = vrnic_create_queue(nic, 8);
 	return s;
 }

@@ -5,7 +5,8 @@
  * Mostly the mappings are there, and it is enough to hold them. When one is missing,
  * or a fence has to be put into a buffer, the reservations of all buffers are taken
  * together: whoever waited for a second one with a first region held would wait for
- * an exporter that waits for the first.
+ * an exporter that waits for the first. Pages of regions by address are faulted in before
+ * that, with nothing held.
  */
 
 #include <linux/dma-buf.h>
@@ -106,6 +107,63 @@ static int vrnic_try_acquire_all(struct vrnic_mr **mr, unsigned int nr, struct v
 	return 0;
 }
 
+/**
+ * vrnic_access_is_ready() - whether bytes of a region are there
+ * @need: the bytes, the region's access held
+ */
+bool vrnic_access_is_ready(const struct vrnic_need *need)
+{
+	const struct vrnic_mr_ops *ops = need->mr->ops;
+
+	return !ops->ready || ops->ready(need->mr, need->pos, need->len, need->write);
+}
+
+static int vrnic_try_acquire_set(struct vrnic_access_set *set, struct vrnic_mr **culprit)
+{
+	unsigned int i;
+	int ret;
+
+	ret = vrnic_try_acquire_all(set->mr, set->nr, culprit);
+	if (ret)
+		return ret;
+	for (i = 0; i < set->nr_needs; i++) {
+		if (vrnic_access_is_ready(&set->need[i]))
+			continue;
+		*culprit = set->need[i].mr;
+		vrnic_release_all(set->mr, set->nr);
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+static int vrnic_fault_one(struct vrnic_access_set *set, const struct vrnic_need *need)
+{
+	struct vrnic_mr *mr = need->mr;
+	bool ready;
+
+	if (!mr->ops->fault)
+		return 0;
+	down_read(&mr->access);
+	ready = vrnic_access_is_ready(need);
+	up_read(&mr->access);
+	if (ready)
+		return 0;
+	set->missed = mr;
+	return mr->ops->fault(mr, need->pos, need->len, need->write, set);
+}
+
+static int vrnic_fault_all(struct vrnic_access_set *set, struct vrnic_mr **culprit)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < set->nr_needs && !ret; i++) {
+		*culprit = set->need[i].mr;
+		ret = vrnic_fault_one(set, &set->need[i]);
+	}
+	return ret;
+}
+
 static int vrnic_map_all(struct vrnic_access_set *set, struct vrnic_mr **culprit)
 {
 	unsigned int i;
@@ -173,7 +231,7 @@ static int vrnic_begin_locked(struct vrnic_access_set *set, struct vrnic_mr **cu
 	if (!ret && set->fence)
 		ret = vrnic_reserve_slots(set);
 	if (!ret)
-		ret = vrnic_try_acquire_all(set->mr, set->nr, culprit);
+		ret = vrnic_try_acquire_set(set, culprit);
 	return ret;
 }
 
@@ -222,6 +280,9 @@ static int vrnic_begin_slowly(struct vrnic_access_set *set, struct vrnic_mr **cu
 			return -ECANCELED;
 		cond_resched();
 
+		ret = vrnic_fault_all(set, culprit);
+		if (ret)
+			break;
 		ret = vrnic_wait_moved(set);
 		if (ret)
 			break;
@@ -287,7 +348,8 @@ static int vrnic_begin_fenced(struct vrnic_access_set *set, struct vrnic_mr **cu
  * not allocate, fault, or wait for anything, and must be done within the time of
  * one chunk: a notification may be waiting for it.
  *
- * Return: 0; -ENODEV when a region has ended; -ECANCELED when the queue, or its
+ * Return: 0; -ENODEV when a region has ended; -EACCES when there is no memory behind an
+ * address, or none for that; -ECANCELED when the queue, or its
  * peer, is being stopped; -EBUSY when an exporter maps for one region only at another's cost; or
  * another error.
  */
@@ -305,7 +367,7 @@ int vrnic_access_begin(struct vrnic_access_set *set, struct vrnic_mr **culprit)
 		if (set->mr[i]->ops->fenced)
 			return vrnic_begin_fenced(set, culprit);
 
-	ret = vrnic_try_acquire_all(set->mr, set->nr, culprit);
+	ret = vrnic_try_acquire_set(set, culprit);
 	if (ret == -EAGAIN)
 		return vrnic_begin_stalled(set, culprit);
 	if (!ret)

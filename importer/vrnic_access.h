@@ -13,6 +13,20 @@ struct vrnic_mr;
 #define VRNIC_MAX_HELD		(2 * VRNIC_MAX_RANGES)
 
 /**
+ * struct vrnic_need - bytes of a region that one step of work touches
+ */
+struct vrnic_need {
+	/** @mr: The region. */
+	struct vrnic_mr *mr;
+	/** @pos: First byte, as of &struct vrnic_place. */
+	u64 pos;
+	/** @len: Bytes. */
+	u64 len;
+	/** @write: They are written. */
+	bool write;
+};
+
+/**
  * struct vrnic_access_set - the regions that one step of work touches
  */
 struct vrnic_access_set {
@@ -30,6 +44,10 @@ struct vrnic_access_set {
 	unsigned int nr;
 	/** @mr: The regions. */
 	struct vrnic_mr *mr[2];
+	/** @nr_needs: Entries in @need. */
+	unsigned int nr_needs;
+	/** @need: Which bytes of them. */
+	struct vrnic_need need[2];
 };
 
 /**
@@ -50,6 +68,7 @@ static inline bool vrnic_access_is_stopping(const struct vrnic_access_set *set)
 	return vrnic_wq_is_stopping(set->wq) || (set->peer && vrnic_wq_is_stopping(set->peer));
 }
 
+bool vrnic_access_is_ready(const struct vrnic_need *need);
 struct vrnic_mr *vrnic_access_find_dead(const struct vrnic_access_set *set);
 int vrnic_access_begin(struct vrnic_access_set *set, struct vrnic_mr **culprit);
 void vrnic_access_end(struct vrnic_access_set *set);

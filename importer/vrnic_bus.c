@@ -275,23 +275,19 @@ void vrnic_bus_fini(void)
 }
 
 /**
- * vrnic_bus_open() - make the memory behind an address reachable
+ * vrnic_bus_open_phys() - make memory reachable
  * @view: where to note what was opened
- * @dev: the device that does the DMA
- * @addr: DMA address of a segment, which lies in one BAR or in RAM
+ * @phys: physical address of it, in one BAR or in RAM
  *
  * May sleep and allocate, unlike the accesses later on.
  *
- * Return: 0; -EFAULT for an address that leads nowhere; -ENOMEM; -ENOSPC for more
- * BARs than one mapping may touch.
+ * Return: 0; -EFAULT for what is neither; -ENOMEM; -ENOSPC for more BARs than one mapping may
+ * touch.
  */
-int vrnic_bus_open(struct vrnic_bus_view *view, struct device *dev, dma_addr_t addr)
+int vrnic_bus_open_phys(struct vrnic_bus_view *view, phys_addr_t phys)
 {
-	phys_addr_t phys = vrnic_bus_to_phys(dev, addr);
 	struct vrnic_aperture *ap;
 
-	if (!phys)
-		return -EFAULT;
 	if (vrnic_find_opened(view, phys) || vrnic_bus_is_ram(phys))
 		return 0;
 	if (view->nr == VRNIC_MAX_APERTURES)
@@ -302,6 +298,47 @@ int vrnic_bus_open(struct vrnic_bus_view *view, struct device *dev, dma_addr_t a
 		return PTR_ERR(ap);
 	view->aperture[view->nr++] = ap;
 	return 0;
+}
+
+/**
+ * vrnic_bus_open() - make the memory behind an address reachable
+ * @view: where to note what was opened
+ * @dev: the device that does the DMA
+ * @addr: DMA address of a segment, which lies in one BAR or in RAM
+ *
+ * Return: 0; -EFAULT for an address that leads nowhere, or as of vrnic_bus_open_phys().
+ */
+int vrnic_bus_open(struct vrnic_bus_view *view, struct device *dev, dma_addr_t addr)
+{
+	phys_addr_t phys = vrnic_bus_to_phys(dev, addr);
+
+	return phys ? vrnic_bus_open_phys(view, phys) : -EFAULT;
+}
+
+/**
+ * vrnic_bus_adopt() - add what another view has
+ * @view: the view of a mapping that is in use, nobody uses it meanwhile
+ * @more: the other one, from which is taken what @view has not
+ *
+ * Return: 0, or -ENOSPC for more BARs than one mapping may touch.
+ */
+int vrnic_bus_adopt(struct vrnic_bus_view *view, struct vrnic_bus_view *more)
+{
+	unsigned int i, left = 0;
+	int ret = 0;
+
+	for (i = 0; i < more->nr; i++) {
+		if (vrnic_find_opened(view, more->aperture[i]->start)) {
+			more->aperture[left++] = more->aperture[i];
+		} else if (view->nr == VRNIC_MAX_APERTURES) {
+			more->aperture[left++] = more->aperture[i];
+			ret = -ENOSPC;
+		} else {
+			view->aperture[view->nr++] = more->aperture[i];
+		}
+	}
+	more->nr = left;
+	return ret;
 }
 
 /**

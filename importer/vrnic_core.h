@@ -8,6 +8,7 @@
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 struct dentry;
@@ -18,11 +19,11 @@ struct vrnic_dma_engine;
  * struct vrnic_stats - counters of a region or of the device
  */
 struct vrnic_stats {
-	/** @maps: Mappings made. */
+	/** @maps: Mappings made; of user memory by address, pages. */
 	atomic64_t maps;
-	/** @unmaps: Mappings given back. */
+	/** @unmaps: Mappings given back; the same. */
 	atomic64_t unmaps;
-	/** @invalidations: Notifications by the exporter. */
+	/** @invalidations: Notifications by the exporter, or of changed page tables. */
 	atomic64_t invalidations;
 	/** @faults: Accesses that found no mapping. */
 	atomic64_t faults;
@@ -97,7 +98,7 @@ struct vrnic_device {
 	struct vrnic_stats stats;
 	/** @misbehave: Bits of &enum vrnic_misbehaviour. */
 	u32 misbehave;
-	/** @blamed_lock: Protects @blamed. */
+	/** @blamed_lock: Protects @nr_blamed, @blamed. */
 	spinlock_t blamed_lock;
 	/** @blamed: Exporters whose breach of the contract was logged. */
 	char blamed[8][32];

@@ -12,6 +12,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
+#include "vrnic_check.h"
 #include "vrnic_core.h"
 #include "vrnic_engine.h"
 #include "vrnic_mr.h"

@@ -142,7 +142,9 @@ static int vrnic_edu_bounce(struct vrnic_edu *edu, const struct vrnic_place *pla
 
 static dma_addr_t vrnic_edu_addr(const struct vrnic_place *place, u64 done, u32 *n)
 {
-	const struct vrnic_segment *seg = vrnic_find_segment(place->map, place->pos + done);
+	struct vrnic_segment run;
+	const struct vrnic_segment *seg =
+		vrnic_find_segment(place->map, place->pos + done, *n, &run);
 	u64 within = place->pos + done - seg->start;
 
 	*n = min_t(u64, *n, seg->len - within);

@@ -38,6 +38,7 @@ static u32 vrnic_status_of(const struct vrnic_exec *ex, const struct vrnic_moved
 	case -ECANCELED:
 		return VRNIC_ST_FLUSHED;
 	case -ENODEV:
+	case -EACCES:
 		return moved->culprit == ex->remote.piece[0].mr ? VRNIC_ST_REM_ACCESS_ERR :
 								  VRNIC_ST_LOC_PROT_ERR;
 	default:

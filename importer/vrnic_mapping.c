@@ -21,6 +21,8 @@ void vrnic_mapping_clear(struct vrnic_mapping *map)
 	vrnic_bus_close(&map->view);
 	kvfree(map->seg);
 	map->seg = NULL;
+	kvfree(map->page);
+	map->page = NULL;
 	map->nr = 0;
 }
 EXPORT_SYMBOL_NS_GPL(vrnic_mapping_clear, VRNIC_NS);
@@ -105,15 +107,38 @@ u32 vrnic_mapping_place(struct vrnic_mapping *map)
 	return map->place;
 }
 
+/* Pages whose addresses follow each other, as an IOMMU makes them, are one run. */
+static void vrnic_find_run(const struct vrnic_mapping *map, u64 pos, u64 len,
+			   struct vrnic_segment *run)
+{
+	unsigned long first = pos >> PAGE_SHIFT, last = (pos + len - 1) >> PAGE_SHIFT;
+	unsigned long next = first + 1;
+
+	while (next <= last && map->page[next] == map->page[next - 1] + PAGE_SIZE)
+		next++;
+	*run = (struct vrnic_segment) {
+		.addr = map->page[first],
+		.start = (u64)first << PAGE_SHIFT,
+		.len = (u64)(next - first) << PAGE_SHIFT,
+	};
+}
+
 /**
  * vrnic_find_segment() - find the segment that holds a byte
- * @map: segments in order
+ * @map: segments in order, or pages
  * @pos: the byte, within the buffer
+ * @len: bytes from there on that are of interest, within the buffer
+ * @run: room for the answer when it is made of pages
  */
-struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, u64 pos)
+struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, u64 pos, u64 len,
+					 struct vrnic_segment *run)
 {
 	unsigned int low = 0, high = map->nr - 1, mid;
 
+	if (map->page) {
+		vrnic_find_run(map, pos, len, run);
+		return run;
+	}
 	while (low < high) {
 		mid = (low + high + 1) / 2;
 		if (map->seg[mid].start <= pos)
@@ -138,7 +163,8 @@ struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, u64 po
 u64 vrnic_resolve(const struct vrnic_place *place, u64 done, u64 len, bool write,
 		  struct iosys_map *out, struct vrnic_dma_fault *fault)
 {
-	struct vrnic_segment *seg = vrnic_find_segment(place->map, place->pos + done);
+	struct vrnic_segment run;
+	struct vrnic_segment *seg = vrnic_find_segment(place->map, place->pos + done, len, &run);
 	u64 within = place->pos + done - seg->start;
 
 	fault->addr = seg->addr + within;

@@ -30,10 +30,12 @@ struct vrnic_segment {
 struct vrnic_mapping {
 	/** @dev: The device whose addresses they are. */
 	struct device *dev;
-	/** @nr: Entries in @seg. */
-	unsigned int nr;
-	/** @seg: In the buffer's order. */
+	/** @nr: Entries in @seg, or in @page. */
+	unsigned long nr;
+	/** @seg: In the buffer's order; NULL for memory that is mapped page by page. */
 	struct vrnic_segment *seg;
+	/** @page: Else the address of each page, 0 for one that is not there. */
+	dma_addr_t *page;
 	/** @view: For the CPU engine. */
 	struct vrnic_bus_view view;
 	/** @place_known: @place is valid; the buffer's reservation. */
@@ -65,7 +67,8 @@ struct vrnic_dma_fault {
 int vrnic_mapping_set(struct vrnic_mapping *map, struct device *dev, struct sg_table *sgt);
 void vrnic_mapping_clear(struct vrnic_mapping *map);
 u32 vrnic_mapping_place(struct vrnic_mapping *map);
-struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, u64 pos);
+struct vrnic_segment *vrnic_find_segment(const struct vrnic_mapping *map, u64 pos, u64 len,
+					 struct vrnic_segment *run);
 u64 vrnic_resolve(const struct vrnic_place *place, u64 done, u64 len, bool write,
 		  struct iosys_map *out, struct vrnic_dma_fault *fault);
 

@@ -129,9 +129,25 @@ static u64 vrnic_chunk_of(const struct vrnic_engine_ops *ops, u64 left)
 	return min(left, most);
 }
 
-static void vrnic_set_add(struct vrnic_access_set *set, struct vrnic_mr *mr)
+static struct vrnic_need vrnic_need_of(const struct vrnic_piece *piece, u64 len, bool write)
 {
-	if (mr && (!set->nr || set->mr[0] != mr))
+	return (struct vrnic_need) {
+		.mr = piece->mr,
+		.pos = piece->pos,
+		.len = len,
+		.write = write,
+	};
+}
+
+static void vrnic_set_add(struct vrnic_access_set *set, const struct vrnic_piece *piece, u64 len,
+			  bool write)
+{
+	struct vrnic_mr *mr = piece->mr;
+
+	if (!mr)
+		return;
+	set->need[set->nr_needs++] = vrnic_need_of(piece, len, write);
+	if (!set->nr || set->mr[0] != mr)
 		set->mr[set->nr++] = mr;
 }
 
@@ -180,12 +196,30 @@ static void vrnic_hold_list(struct vrnic_hold *hold, const struct vrnic_list *li
 	}
 }
 
+static bool vrnic_list_is_ready(const struct vrnic_list *list, u64 len, bool write)
+{
+	const struct vrnic_piece *piece;
+	struct vrnic_need need;
+	unsigned int i;
+	u64 n;
+
+	for (i = list->first; len; i++, len -= n) {
+		piece = &list->piece[i];
+		n = min(len, piece->len);
+		need = vrnic_need_of(piece, n, write);
+		if (n && piece->mr && !vrnic_access_is_ready(&need))
+			return false;
+	}
+	return true;
+}
+
 /*
  * With all regions held together, nothing stops half-way that was begun. A notification
- * waits for no more than a chunk here as well.
+ * waits for no more than a chunk here as well. The first list is written, the other one if
+ * @write.
  */
 static bool vrnic_try_begin_all(struct vrnic_mover *mover, const struct vrnic_list *dst,
-				const struct vrnic_list *src, u64 len)
+				const struct vrnic_list *src, u64 len, bool write)
 {
 	if (!mover->now)
 		return true;
@@ -194,7 +228,12 @@ static bool vrnic_try_begin_all(struct vrnic_mover *mover, const struct vrnic_li
 	mover->hold.nr = 0;
 	vrnic_hold_list(&mover->hold, dst);
 	vrnic_hold_list(&mover->hold, src);
-	return vrnic_access_try(mover->wq, &mover->hold);
+	if (!vrnic_access_try(mover->wq, &mover->hold))
+		return false;
+	if (vrnic_list_is_ready(dst, len, true) && vrnic_list_is_ready(src, len, write))
+		return true;
+	vrnic_access_release(&mover->hold);
+	return false;
 }
 
 static void vrnic_end_all(struct vrnic_mover *mover)
@@ -230,8 +269,8 @@ static struct vrnic_moved vrnic_copy_chunk(struct vrnic_mover *mover,
 	struct vrnic_access_set set = {};
 	struct vrnic_moved moved = {};
 
-	vrnic_set_add(&set, dst->mr);
-	vrnic_set_add(&set, src->mr);
+	vrnic_set_add(&set, dst, len, true);
+	vrnic_set_add(&set, src, len, false);
 	moved.error = vrnic_begin(mover, &set, &moved.culprit);
 	moved.at_dst = moved.culprit == dst->mr;
 	if (moved.error)
@@ -291,7 +330,7 @@ struct vrnic_moved vrnic_copy(struct vrnic_mover *mover, struct vrnic_list *dst,
 	struct vrnic_moved moved = {};
 	u64 done = 0;
 
-	if (!vrnic_try_begin_all(mover, dst, src, len))
+	if (!vrnic_try_begin_all(mover, dst, src, len, false))
 		return (struct vrnic_moved){ .error = -EAGAIN };
 	for (; done < len && !moved.error; done += moved.done)
 		moved = vrnic_copy_next(mover, dst, src, len - done);
@@ -330,11 +369,12 @@ static struct vrnic_moved vrnic_operate_chunk(struct vrnic_mover *mover,
 					      const struct vrnic_piece *at,
 					      struct vrnic_operand *operand, u64 done, u64 len)
 {
-	struct vrnic_access_set set = { .nr = 1, .mr = { at->mr } };
 	struct vrnic_moved moved = { .at_dst = true, .culprit = at->mr };
 	struct vrnic_place place = vrnic_place_of(at);
 	struct vrnic_dma_fault fault = {};
+	struct vrnic_access_set set = {};
 
+	vrnic_set_add(&set, at, len, operand->op != VRNIC_WORK_CRC32C);
 	moved.error = vrnic_begin(mover, &set, &moved.culprit);
 	if (moved.error)
 		return moved;
@@ -416,7 +456,7 @@ struct vrnic_moved vrnic_atomic(struct vrnic_mover *mover, struct vrnic_list *at
 {
 	struct vrnic_moved moved;
 
-	if (!vrnic_try_begin_all(mover, at, result, sizeof(u64)))
+	if (!vrnic_try_begin_all(mover, at, result, sizeof(u64), true))
 		return (struct vrnic_moved){ .error = -EAGAIN };
 	moved = vrnic_atomic_begun(mover, at, result, operand);
 	vrnic_end_all(mover);

@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 
 #include "vrnic_dma_buf.h"
+#include "vrnic_hmm.h"
 #include "vrnic_mr.h"
 #include "vrnic_ns.h"
 #include "vrnic_umem.h"
@@ -240,6 +241,16 @@ struct vrnic_mr *vrnic_mr_reg_dma_buf(struct vrnic_pd *pd, int fd,
 }
 EXPORT_SYMBOL_NS_GPL(vrnic_mr_reg_dma_buf, VRNIC_NS);
 
+/* More than the address space holds needs no page to be tried. */
+static int vrnic_check_user_range(u64 addr, u64 length)
+{
+	u64 end;
+
+	if (check_add_overflow(addr, length, &end) || PAGE_ALIGN(end) < end)
+		return -EINVAL;
+	return end > TASK_SIZE_MAX ? -EFAULT : 0;
+}
+
 /**
  * vrnic_mr_reg_user() - register a region on the caller's memory
  * @pd: the domain
@@ -247,8 +258,9 @@ EXPORT_SYMBOL_NS_GPL(vrnic_mr_reg_dma_buf, VRNIC_NS);
  * @attr: what the region is to be; without a mode, an offset, or peer2peer
  *
  * Return: the region, to be given to vrnic_mr_publish() or vrnic_mr_dereg(), or an
- * error pointer: -EINVAL for a malformed @attr, -ENOSPC when the device has its limit, or as of
- * vrnic_umem_pin().
+ * error pointer: -EINVAL for a malformed @attr or a range that overflows, -EFAULT for one
+ * beyond the address space, -ENOSPC when the device has its limit, -EOPNOTSUPP for memory by
+ * address on a kernel without HMM, or as of vrnic_umem_pin() or vrnic_hmm_follow().
  */
 struct vrnic_mr *vrnic_mr_reg_user(struct vrnic_pd *pd, u64 addr,
 				   const struct vrnic_mr_attr *attr)
@@ -258,11 +270,16 @@ struct vrnic_mr *vrnic_mr_reg_user(struct vrnic_pd *pd, u64 addr,
 
 	if (!vrnic_mr_attr_is_valid(attr) || attr->mode || attr->offset)
 		return ERR_PTR(-EINVAL);
-	mr = vrnic_mr_alloc(pd, attr, &vrnic_umem_ops);
+	ret = vrnic_check_user_range(addr, attr->length);
+	if (ret)
+		return ERR_PTR(ret);
+	if (attr->by_address && !IS_ENABLED(CONFIG_HMM_MIRROR))
+		return ERR_PTR(-EOPNOTSUPP);
+	mr = vrnic_mr_alloc(pd, attr, attr->by_address ? &vrnic_hmm_ops : &vrnic_umem_ops);
 	if (!mr)
 		return ERR_PTR(-ENOMEM);
 
-	ret = vrnic_umem_pin(mr, addr);
+	ret = attr->by_address ? vrnic_hmm_follow(mr, addr) : vrnic_umem_pin(mr, addr);
 	if (!ret)
 		ret = vrnic_mr_get_keys(mr);
 	if (ret) {
@@ -345,16 +362,25 @@ EXPORT_SYMBOL_NS_GPL(vrnic_mr_get_by_key, VRNIC_NS);
 /**
  * vrnic_mr_prefetch() - map now what would be mapped at first use
  * @mr: the region
+ * @addr: first byte, counted as in requests; of a dma-buf all is mapped
+ * @len: bytes, within the region
  * @write: it is going to be written
  * @flush: return when it is mapped, with what came of it; otherwise it is only a hint
  *
  * Return: 0; -EACCES for a region that may not be written; with @flush also an error as of
- * vrnic_dma_buf_prefetch().
+ * vrnic_dma_buf_prefetch(), or of &vrnic_mr_ops.fault.
  */
-int vrnic_mr_prefetch(struct vrnic_mr *mr, bool write, bool flush)
+int vrnic_mr_prefetch(struct vrnic_mr *mr, u64 addr, u64 len, bool write, bool flush)
 {
+	u64 pos = mr->attr.offset + (addr - mr->attr.iova);
+	int ret;
+
 	if (write && !vrnic_mr_is_writable(mr))
 		return -EACCES;
+	if (mr->ops->fault && len) {
+		ret = mr->ops->fault(mr, pos, len, write, NULL);
+		return flush || ret == -EINTR ? ret : 0;
+	}
 	if (!mr->dmabuf)
 		return 0;
 	if (flush)
@@ -378,6 +404,8 @@ void vrnic_mr_get_state(struct vrnic_mr *mr, struct vrnic_mr_state *state)
 		.revoked = mr->revoked,
 		.segments = mr->mapped ? mr->map.nr : 0,
 	};
+	if (mr->ops->get_state)
+		mr->ops->get_state(mr, state);
 	up_read(&mr->access);
 }
 

@@ -15,6 +15,9 @@
 struct dma_buf;
 struct dma_buf_attachment;
 struct sg_table;
+struct vrnic_access_set;
+struct vrnic_hmm;
+struct vrnic_mr_state;
 struct vrnic_umem;
 
 /** enum vrnic_right - what may be done with a region */
@@ -88,6 +91,22 @@ struct vrnic_mr_ops {
 	 * @locked. NULL for an importer that is not told.
 	 */
 	void (*invalidate)(struct vrnic_mr *mr, bool locked);
+	/**
+	 * @ready: Optional: whether bytes are there, to be written if @write, counted as
+	 * &struct vrnic_place does; &vrnic_mr.access held. Without it all of them are while
+	 * the region is mapped.
+	 */
+	bool (*ready)(const struct vrnic_mr *mr, u64 pos, u64 len, bool write);
+	/**
+	 * @fault: With @ready: have them be there, for the moment; for @set, or for the caller
+	 * itself without one. No lock held. Returns 0, -EACCES for memory that is not there or
+	 * not for that, -ENODEV for a region that ends, -ECANCELED for a set that is stopped,
+	 * -EINTR, -EFAULT for what the device does not reach, -ENOMEM, -ENOSPC.
+	 */
+	int (*fault)(struct vrnic_mr *mr, u64 pos, u64 len, bool write,
+		     const struct vrnic_access_set *set);
+	/** @get_state: Optional: what differs from the usual; &vrnic_mr.access held. */
+	void (*get_state)(const struct vrnic_mr *mr, struct vrnic_mr_state *state);
 	/** @release: Give all back, also after a failure half-way; the region is dead. */
 	void (*release)(struct vrnic_mr *mr);
 };
@@ -102,6 +121,8 @@ struct vrnic_mr_attr {
 	u32 access;
 	/** @peer2peer: Import with allow_peer2peer. */
 	bool peer2peer;
+	/** @by_address: User memory: not pinned, whatever is behind the address is used. */
+	bool by_address;
 	/** @offset: First byte within the buffer; 0 for user memory. */
 	u64 offset;
 	/** @length: Bytes. */
@@ -180,8 +201,10 @@ struct vrnic_mr {
 	/** @late_addr: Where. */
 	dma_addr_t late_addr;
 
-	/** @umem: User memory, NULL for a dma-buf. */
+	/** @umem: Pinned user memory, or NULL. */
 	struct vrnic_umem *umem;
+	/** @hmm: User memory by address, or NULL. */
+	struct vrnic_hmm *hmm;
 	/** @locked_mm: Whose RLIMIT_MEMLOCK is charged, NULL for none. */
 	struct mm_struct *locked_mm;
 	/** @locked_pages: How much is charged there. */
@@ -203,7 +226,7 @@ struct vrnic_mr_state {
 	bool peer;
 	/** @revoked: The exporter took the buffer away. */
 	bool revoked;
-	/** @segments: Of the mapping; 0 without one. */
+	/** @segments: Of the mapping, or pages that are mapped; 0 without one. */
 	u32 segments;
 };
 
@@ -237,7 +260,7 @@ void vrnic_mr_dereg(struct vrnic_mr *mr);
 struct vrnic_mr *vrnic_mr_get_by_key(struct vrnic_pd *pd, u32 key, bool remote);
 void vrnic_mr_put(struct vrnic_mr *mr);
 int vrnic_mr_charge(struct vrnic_mr *mr, u64 bytes);
-int vrnic_mr_prefetch(struct vrnic_mr *mr, bool write, bool flush);
+int vrnic_mr_prefetch(struct vrnic_mr *mr, u64 addr, u64 len, bool write, bool flush);
 void vrnic_mr_get_state(struct vrnic_mr *mr, struct vrnic_mr_state *state);
 
 static inline bool vrnic_mr_is_writable(const struct vrnic_mr *mr)

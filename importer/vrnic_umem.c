@@ -5,7 +5,6 @@
 
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
-#include <linux/overflow.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 
@@ -87,24 +86,17 @@ static int vrnic_umem_map(struct vrnic_mr *mr, u64 size)
 /**
  * vrnic_umem_pin() - pin and map the user memory of a region
  * @mr: the region
- * @addr: first byte, in the caller's address space
+ * @addr: first byte, of a range within the caller's address space
  *
- * Return: 0; -EINVAL for a range that overflows; -EFAULT for a bad one; -ENOMEM,
- * also for RLIMIT_MEMLOCK; -EOPNOTSUPP for memory that the device does not reach itself.
- * The region's end cleans up after an error as well.
+ * Return: 0; -EFAULT where there is nothing that may be pinned; -ENOMEM, also for
+ * RLIMIT_MEMLOCK; -EOPNOTSUPP for memory that the device does not reach itself. The region's
+ * end cleans up after an error as well.
  */
 int vrnic_umem_pin(struct vrnic_mr *mr, u64 addr)
 {
-	u64 start = PAGE_ALIGN_DOWN(addr), end, size;
+	u64 start = PAGE_ALIGN_DOWN(addr), size = PAGE_ALIGN(addr + mr->attr.length) - start;
 	struct vrnic_umem *umem;
 	int ret;
-
-	if (check_add_overflow(addr, mr->attr.length, &end) || PAGE_ALIGN(end) < end)
-		return -EINVAL;
-	size = PAGE_ALIGN(end) - start;
-	/* More than the address space holds needs no page to be tried. */
-	if (end > TASK_SIZE_MAX)
-		return -EFAULT;
 
 	umem = kzalloc(sizeof(*umem), GFP_KERNEL_ACCOUNT);
 	if (!umem)

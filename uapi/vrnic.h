@@ -80,13 +80,26 @@ enum vrnic_mr_mode {
 #define VRNIC_REG_MR_USER			(1 << 0)
 /** VRNIC_REG_MR_NO_PEER2PEER - import without allow_peer2peer */
 #define VRNIC_REG_MR_NO_PEER2PEER		(1 << 1)
+/**
+ * VRNIC_REG_MR_BY_ADDRESS - with VRNIC_REG_MR_USER: the memory is not pinned
+ *
+ * Work reads and writes what is behind the address when it runs: pages are faulted in
+ * then, as for the process itself, and given up when the process's page tables change.
+ * Nothing has to be there when the region is registered, mappings may come, go, move and
+ * be of any kind that has pages. A request that touches an address where there is
+ * nothing, or that the process may not write, fails with VRNIC_WC_REM_ACCESS_ERR or
+ * VRNIC_WC_LOC_PROT_ERR, and so do all when the process has ended; other addresses go on.
+ * Not the memory is counted against RLIMIT_MEMLOCK, but 16 bytes of tables for each page.
+ * See Documentation/mm/hmm.rst.
+ */
+#define VRNIC_REG_MR_BY_ADDRESS			(1 << 2)
 
 /**
  * struct vrnic_reg_mr - argument of VRNIC_IOC_REG_MR
  *
  * Registers a memory region, either on the dma-buf @fd or, with
  * VRNIC_REG_MR_USER, on this process's memory at @addr (pinned for as long as
- * the region lives and counted against RLIMIT_MEMLOCK).
+ * the region lives and counted against RLIMIT_MEMLOCK, unless VRNIC_REG_MR_BY_ADDRESS).
  *
  * A region that keeps its dma-buf from moving counts as well, with all of the buffer,
  * for as long as it lives, against the limit of the process that registers it:
@@ -99,7 +112,8 @@ enum vrnic_mr_mode {
  * read only; -EFAULT for a bad @addr; -ENOSPC when the file has its limit of
  * regions, or the device, which has 65535; -ENOMEM for RLIMIT_MEMLOCK or no memory;
  * -ENODEV when the exporter has revoked the buffer; -EOPNOTSUPP when the device reaches
- * the memory only by bounce buffers; -ETIMEDOUT for a fence that does not signal, -EIO
+ * the memory only by bounce buffers, or the kernel has no HMM for VRNIC_REG_MR_BY_ADDRESS;
+ * -ETIMEDOUT for a fence that does not signal, -EIO
  * for one that says that the buffer's bytes did not arrive (modes that map at first use:
  * the last three then).
  */
@@ -159,7 +173,9 @@ enum vrnic_advice {
  * PREFETCH_WRITE of a region that may not be written. With VRNIC_ADVISE_FLUSH also
  * what comes of it: -ENODEV when the region has ended; -EOPNOTSUPP when its memory
  * would be bounced; -ETIMEDOUT for a fence that does not signal; -EIO for one that
- * says that the buffer's bytes did not arrive; or the exporter's.
+ * says that the buffer's bytes did not arrive; or the exporter's. Of a region by address:
+ * -EACCES when there is nothing behind an address, or nothing for that, or no memory to have
+ * it there; -EFAULT for what the device does not reach; -EINTR, with or without it.
  */
 struct vrnic_advise_mr {
 	/** @handle: In: region. */
@@ -181,11 +197,11 @@ struct vrnic_advise_mr {
 
 /** struct vrnic_counters - counters of a region or of the device */
 struct vrnic_counters {
-	/** @maps: Mappings made. */
+	/** @maps: Mappings made; of user memory by address, pages. */
 	__u64 maps;
-	/** @unmaps: Mappings given back. */
+	/** @unmaps: Mappings given back; of user memory by address, pages. */
 	__u64 unmaps;
-	/** @invalidations: Notifications by the exporter. */
+	/** @invalidations: Notifications by the exporter, or of changed page tables. */
 	__u64 invalidations;
 	/** @faults: Times that work found no mapping and had to make one. */
 	__u64 faults;
@@ -213,7 +229,7 @@ struct vrnic_query_mr {
 	__u32 state;
 	/** @mode: Out: one of &enum vrnic_mr_mode. */
 	__u32 mode;
-	/** @segments: Out: DMA segments of the mapping. */
+	/** @segments: Out: DMA segments of the mapping; pages that are mapped, if by address. */
 	__u32 segments;
 	/** @last_violation: Out: one of &enum vrnic_violation. */
 	__u32 last_violation;

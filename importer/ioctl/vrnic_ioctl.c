@@ -94,10 +94,11 @@ static long vrnic_query(struct vrnic_call *call)
 static bool vrnic_reg_mr_is_valid(const struct vrnic_reg_mr *arg)
 {
 	if (arg->pad || arg->access & ~VRNIC_ACCESS_ALL ||
-	    arg->flags & ~(VRNIC_REG_MR_USER | VRNIC_REG_MR_NO_PEER2PEER))
+	    arg->flags & ~(VRNIC_REG_MR_USER | VRNIC_REG_MR_NO_PEER2PEER |
+			   VRNIC_REG_MR_BY_ADDRESS))
 		return false;
 	if (!(arg->flags & VRNIC_REG_MR_USER))
-		return !arg->addr;
+		return !arg->addr && !(arg->flags & VRNIC_REG_MR_BY_ADDRESS);
 	return arg->fd == -1 && !(arg->flags & VRNIC_REG_MR_NO_PEER2PEER);
 }
 
@@ -108,6 +109,7 @@ static long vrnic_reg_mr(struct vrnic_call *call)
 		.mode = arg->mode,
 		.access = arg->access,
 		.peer2peer = !(arg->flags & VRNIC_REG_MR_NO_PEER2PEER),
+		.by_address = arg->flags & VRNIC_REG_MR_BY_ADDRESS,
 		.offset = arg->offset,
 		.length = arg->length,
 	};
@@ -169,7 +171,8 @@ static long vrnic_advise_mr(struct vrnic_call *call)
 	mr = vrnic_context_get_mr(call->ctx, arg->handle);
 	if (!mr)
 		return -ENOENT;
-	ret = vrnic_mr_prefetch(mr, arg->advice == VRNIC_ADVISE_PREFETCH_WRITE,
+	ret = vrnic_mr_prefetch(mr, mr->attr.iova, mr->attr.length,
+				arg->advice == VRNIC_ADVISE_PREFETCH_WRITE,
 				arg->flags & VRNIC_ADVISE_FLUSH);
 	vrnic_mr_put(mr);
 	return ret;

@@ -72,6 +72,13 @@ static void vrnic_test_list(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, vrnic_list_find_dead(&list), &mr);
 }
 
+static struct vrnic_segment *vrnic_test_find_at(const struct vrnic_mapping *map, u64 pos)
+{
+	struct vrnic_segment run;
+
+	return vrnic_find_segment(map, pos, 1, &run);
+}
+
 static void vrnic_test_find(struct kunit *test)
 {
 	struct vrnic_segment seg[] = {
@@ -81,12 +88,34 @@ static void vrnic_test_find(struct kunit *test)
 	};
 	struct vrnic_mapping map = { .nr = ARRAY_SIZE(seg), .seg = seg };
 
-	KUNIT_EXPECT_PTR_EQ(test, vrnic_find_segment(&map, 0), &seg[0]);
-	KUNIT_EXPECT_PTR_EQ(test, vrnic_find_segment(&map, SZ_4K - 1), &seg[0]);
-	KUNIT_EXPECT_PTR_EQ(test, vrnic_find_segment(&map, SZ_4K), &seg[1]);
-	KUNIT_EXPECT_PTR_EQ(test, vrnic_find_segment(&map, SZ_4K + SZ_16K - 1), &seg[1]);
-	KUNIT_EXPECT_PTR_EQ(test, vrnic_find_segment(&map, SZ_4K + SZ_16K), &seg[2]);
-	KUNIT_EXPECT_PTR_EQ(test, vrnic_find_segment(&map, 2 * SZ_4K + SZ_16K - 1), &seg[2]);
+	KUNIT_EXPECT_PTR_EQ(test, vrnic_test_find_at(&map, 0), &seg[0]);
+	KUNIT_EXPECT_PTR_EQ(test, vrnic_test_find_at(&map, SZ_4K - 1), &seg[0]);
+	KUNIT_EXPECT_PTR_EQ(test, vrnic_test_find_at(&map, SZ_4K), &seg[1]);
+	KUNIT_EXPECT_PTR_EQ(test, vrnic_test_find_at(&map, SZ_4K + SZ_16K - 1), &seg[1]);
+	KUNIT_EXPECT_PTR_EQ(test, vrnic_test_find_at(&map, SZ_4K + SZ_16K), &seg[2]);
+	KUNIT_EXPECT_PTR_EQ(test, vrnic_test_find_at(&map, 2 * SZ_4K + SZ_16K - 1), &seg[2]);
+}
+
+static void vrnic_test_find_run(struct kunit *test)
+{
+	dma_addr_t page[] = { 0x10000, 0x11000, 0, 0x12000, 0x13000, 0x30000 };
+	struct vrnic_mapping map = { .nr = ARRAY_SIZE(page), .page = page };
+	struct vrnic_segment run;
+
+	/* Neighbours are one, as far as they are of interest; what is not there is none. */
+	KUNIT_EXPECT_PTR_EQ(test, vrnic_find_segment(&map, 8, SZ_16K, &run), &run);
+	KUNIT_EXPECT_EQ(test, run.addr, 0x10000);
+	KUNIT_EXPECT_EQ(test, run.start, 0);
+	KUNIT_EXPECT_EQ(test, run.len, 2 * SZ_4K);
+	vrnic_find_segment(&map, 8, SZ_4K - 8, &run);
+	KUNIT_EXPECT_EQ(test, run.len, SZ_4K);
+	vrnic_find_segment(&map, 3 * SZ_4K, 3 * SZ_4K, &run);
+	KUNIT_EXPECT_EQ(test, run.addr, 0x12000);
+	KUNIT_EXPECT_EQ(test, run.start, 3 * SZ_4K);
+	KUNIT_EXPECT_EQ(test, run.len, 2 * SZ_4K);
+	vrnic_find_segment(&map, 6 * SZ_4K - 1, 1, &run);
+	KUNIT_EXPECT_EQ(test, run.addr, 0x30000);
+	KUNIT_EXPECT_EQ(test, run.len, SZ_4K);
 }
 
 static struct kunit_case vrnic_move_cases[] = {
@@ -95,6 +124,7 @@ static struct kunit_case vrnic_move_cases[] = {
 	KUNIT_CASE(vrnic_test_chunk),
 	KUNIT_CASE(vrnic_test_list),
 	KUNIT_CASE(vrnic_test_find),
+	KUNIT_CASE(vrnic_test_find_run),
 	{}
 };
 

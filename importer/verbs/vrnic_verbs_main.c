@@ -54,6 +54,23 @@ static __be64 vrnic_ib_guid(const struct vrnic_ib_dev *dev)
 	return cpu_to_be64(0x0276726e69630000ULL + dev->vdev->id);
 }
 
+#define VRNIC_IB_ODP		(IB_ODP_SUPPORT_SEND | IB_ODP_SUPPORT_RECV |		\
+				 IB_ODP_SUPPORT_SRQ_RECV)
+#define VRNIC_IB_ODP_UC		(VRNIC_IB_ODP | IB_ODP_SUPPORT_WRITE)
+#define VRNIC_IB_ODP_RC		(VRNIC_IB_ODP_UC | IB_ODP_SUPPORT_READ | IB_ODP_SUPPORT_ATOMIC)
+
+/* Memory of processes that is not pinned: where the kernel tells what becomes of it. */
+static void vrnic_ib_add_odp(struct ib_device_attr *attr)
+{
+	if (!IS_ENABLED(CONFIG_HMM_MIRROR))
+		return;
+	attr->kernel_cap_flags |= IBK_ON_DEMAND_PAGING;
+	attr->odp_caps.general_caps = IB_ODP_SUPPORT;
+	attr->odp_caps.per_transport_caps.rc_odp_caps = VRNIC_IB_ODP_RC;
+	attr->odp_caps.per_transport_caps.uc_odp_caps = VRNIC_IB_ODP_UC;
+	attr->odp_caps.per_transport_caps.ud_odp_caps = VRNIC_IB_ODP;
+}
+
 static int vrnic_ib_query_device(struct ib_device *ib, struct ib_device_attr *attr,
 				 struct ib_udata *udata)
 {
@@ -100,6 +117,7 @@ static int vrnic_ib_query_device(struct ib_device *ib, struct ib_device_attr *at
 		.timestamp_mask = U64_MAX,
 		.hca_core_clock = USEC_PER_SEC,
 	};
+	vrnic_ib_add_odp(attr);
 	return 0;
 }
 

@@ -3,7 +3,8 @@
  * Memory regions: the core's.
  *
  * A dma-buf is imported on demand, unless root wants another mode: nothing is pinned, its
- * exporter may move it at any time, and requests wait until it has arrived.
+ * exporter may move it at any time, and requests wait until it has arrived. User memory is
+ * pinned, or followed by address where it is registered on demand (ODP).
  */
 
 #include <linux/module.h>
@@ -17,6 +18,7 @@
 #define VRNIC_IB_ACCESS		(IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE |	\
 				 IB_ACCESS_REMOTE_READ | IB_ACCESS_REMOTE_ATOMIC |	\
 				 IB_ACCESS_MW_BIND | IB_ACCESS_OPTIONAL)
+#define VRNIC_IB_USER_ACCESS	(VRNIC_IB_ACCESS | IB_ACCESS_ON_DEMAND)
 
 static const char * const vrnic_ib_mode_names[VRNIC_MODES] = {
 	[VRNIC_MODE_ON_DEMAND] = "on-demand",
@@ -73,12 +75,12 @@ u32 vrnic_ib_rights(int access)
 	return rights;
 }
 
-static struct vrnic_ib_mr *vrnic_ib_alloc_mr(int access, struct ib_udata *udata)
+static struct vrnic_ib_mr *vrnic_ib_alloc_mr(int access, int known, struct ib_udata *udata)
 {
 	struct vrnic_ib_mr *mr;
 	int ret;
 
-	if (access & ~VRNIC_IB_ACCESS)
+	if (access & ~known)
 		return ERR_PTR(-EOPNOTSUPP);
 	ret = vrnic_ib_no_udata(udata);
 	if (ret)
@@ -111,12 +113,13 @@ static struct ib_mr *vrnic_ib_reg_memory(struct ib_pd *pd, u64 start, u64 length
 {
 	struct vrnic_mr_attr attr = {
 		.access = vrnic_ib_rights(access),
+		.by_address = access & IB_ACCESS_ON_DEMAND,
 		.length = length,
 		.iova = iova,
 	};
 	struct vrnic_ib_mr *mr;
 
-	mr = vrnic_ib_alloc_mr(access, udata);
+	mr = vrnic_ib_alloc_mr(access, VRNIC_IB_USER_ACCESS, udata);
 	if (IS_ERR(mr))
 		return ERR_CAST(mr);
 	mr->start = start;
@@ -132,8 +135,9 @@ static struct ib_mr *vrnic_ib_reg_user_mr(struct ib_pd *pd, u64 start, u64 lengt
 }
 
 /*
- * Other memory makes another region, and so do pages that may be written from now on: how
- * they are pinned and mapped is another way. The caller puts it in the place of the old one.
+ * Other memory makes another region, and so do pages that may be written from now on, or
+ * are pinned no more: how they are mapped is another way. The caller puts it in the place of
+ * the old one.
  */
 static struct ib_mr *vrnic_ib_rereg_closed(struct ib_mr *ibmr, int flags, u64 start, u64 length,
 					   u64 iova, int access, struct ib_pd *pd,
@@ -146,11 +150,12 @@ static struct ib_mr *vrnic_ib_rereg_closed(struct ib_mr *ibmr, int flags, u64 st
 		access = mr->access;
 	if (flags & IB_MR_REREG_TRANS)
 		return vrnic_ib_reg_memory(pd, start, length, iova, access, udata);
-	if (access & ~VRNIC_IB_ACCESS)
+	if (access & ~VRNIC_IB_USER_ACCESS)
 		return ERR_PTR(-EOPNOTSUPP);
 
 	rights = vrnic_ib_rights(access);
-	if (rights & VRNIC_MAY_WRITE && !vrnic_mr_is_writable(mr->core)) {
+	if ((rights & VRNIC_MAY_WRITE && !vrnic_mr_is_writable(mr->core)) ||
+	    (access ^ mr->access) & IB_ACCESS_ON_DEMAND) {
 		if (mr->core->dmabuf)
 			return ERR_PTR(-EOPNOTSUPP);
 		return vrnic_ib_reg_memory(pd, mr->start, ibmr->length, ibmr->iova, access, udata);
@@ -194,7 +199,7 @@ static struct ib_mr *vrnic_ib_reg_user_mr_dmabuf(struct ib_pd *pd, u64 offset, u
 
 	if (COMPAT_HAS_DMAH)
 		return ERR_PTR(-EOPNOTSUPP);
-	mr = vrnic_ib_alloc_mr(access, &attrs->driver_udata);
+	mr = vrnic_ib_alloc_mr(access, VRNIC_IB_ACCESS, &attrs->driver_udata);
 	if (IS_ERR(mr))
 		return ERR_CAST(mr);
 	return vrnic_ib_finish_mr(mr, vrnic_mr_reg_dma_buf(&to_vrnic_pd(pd)->core, fd, &attr));
@@ -222,7 +227,7 @@ static int vrnic_ib_prefetch(struct ib_pd *pd, const struct ib_sge *sge, bool wr
 	if (!mr)
 		return -ENOENT;
 	if (vrnic_mr_holds(mr, sge->addr, sge->length))
-		ret = vrnic_mr_prefetch(mr, write, flush);
+		ret = vrnic_mr_prefetch(mr, sge->addr, sge->length, write, flush);
 	vrnic_mr_put(mr);
 	return ret;
 }

@@ -234,7 +234,7 @@ static int vrnic_ib_refuse(struct vrnic_ib_qp *peer, int status, enum ib_event_t
 /* What a transfer failed of: at the side of the responder, or of the requester. */
 static int vrnic_ib_judge(struct vrnic_ib_qp *peer, int error, bool at_peer)
 {
-	bool access = error == -ENODEV || error == -EFAULT;
+	bool access = error == -ENODEV || error == -EFAULT || error == -EACCES;
 
 	if (!error)
 		return IB_WC_SUCCESS;

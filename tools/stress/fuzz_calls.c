@@ -90,7 +90,8 @@ static const struct op ops[] = {
 	  { RESULT(vrnic_reg_mr, handle, MR), RESULT(vrnic_reg_mr, lkey, LKEY),
 	    RESULT(vrnic_reg_mr, rkey, RKEY) }, 3 },
 	{ "reg_user", VRNIC, VRNIC_IOC_REG_MR, {
-		F(vrnic_reg_mr, flags, FLAGS, VRNIC_REG_MR_USER), F(vrnic_reg_mr, mode, PAD),
+		F(vrnic_reg_mr, flags, FLAGS, VRNIC_REG_MR_USER | VRNIC_REG_MR_BY_ADDRESS),
+		F(vrnic_reg_mr, mode, PAD),
 		F(vrnic_reg_mr, access, FLAGS, 15), F(vrnic_reg_mr, fd, EVENT),
 		F(vrnic_reg_mr, addr, ADDRESS), F(vrnic_reg_mr, length, SIZE), },
 	  { RESULT(vrnic_reg_mr, handle, MR), RESULT(vrnic_reg_mr, lkey, LKEY),

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <rdma/ib_user_ioctl_cmds.h>
+#include <rdma/ib_user_ioctl_verbs.h>
 #include <rdma/ib_user_verbs.h>
 #include <rdma/rdma_user_ioctl_cmds.h>
 #include <string.h>
@@ -61,7 +62,7 @@ const struct op verbs_ops[] = {
 	{ "ib_reg", VERBS_WRITE, IB_USER_VERBS_CMD_REG_MR, {
 		F(ib_uverbs_reg_mr, start, ADDRESS), F(ib_uverbs_reg_mr, length, SIZE),
 		F(ib_uverbs_reg_mr, hca_va, ADDRESS), F(ib_uverbs_reg_mr, pd_handle, IB_PD),
-		F(ib_uverbs_reg_mr, access_flags, FLAGS, 15), },
+		F(ib_uverbs_reg_mr, access_flags, FLAGS, 15 | IB_UVERBS_ACCESS_ON_DEMAND), },
 	  { RESULT(ib_uverbs_reg_mr_resp, mr_handle, IB_MR),
 	    RESULT(ib_uverbs_reg_mr_resp, lkey, IB_LKEY),
 	    RESULT(ib_uverbs_reg_mr_resp, rkey, IB_RKEY) }, 3,
