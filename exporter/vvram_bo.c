@@ -19,6 +19,7 @@
 #include "vvram_drv.h"
 #include "vvram_pages.h"
 #include "vvram_place.h"
+#include "vvram_strict.h"
 #include "vvram_sync.h"
 #include "vvram_trace.h"
 
@@ -55,6 +56,7 @@ static void vvram_bo_destroy(struct ttm_buffer_object *tbo)
 		drm_prime_gem_destroy(&tbo->base, tbo->sg);
 	drm_gem_object_release(&tbo->base);
 	vvram_client_put(bo->creator);
+	vvram_suspects_put(bo->suspects);
 	kfree(bo);
 }
 

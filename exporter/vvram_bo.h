@@ -40,6 +40,8 @@ struct vvram_bo {
 	struct dma_buf *dma_buf;
 	/** @inode: Of the dma-buf, by which the kernel's own events name it. */
 	unsigned long inode;
+	/** @suspects: Who has mapped it where it is, or NULL; reservation. */
+	struct vvram_suspects *suspects;
 	/** @in_fence: The next copy waits for it; reservation. */
 	struct dma_fence *in_fence;
 

@@ -16,6 +16,8 @@
 #include "vvram_chaos.h"
 #include "vvram_drv.h"
 #include "vvram_place.h"
+#include "vvram_quarantine.h"
+#include "vvram_strict.h"
 
 #define VVRAM_MAX_CHURN_HZ	1000
 #define VVRAM_MAX_DELAY_MS	5000
@@ -136,12 +138,41 @@ static int vvram_delay_set(void *data, u64 val)
 }
 DEFINE_DEBUGFS_ATTRIBUTE(vvram_delay_fops, vvram_delay_get, vvram_delay_set, "%llu\n");
 
+static int vvram_poison_get(void *data, u64 *val)
+{
+	struct vvram_device *vdev = data;
+
+	*val = vdev->chaos.poison;
+	return 0;
+}
+
+static int vvram_poison_set(void *data, u64 val)
+{
+	struct vvram_device *vdev = data;
+
+	if (val > 1)
+		return -EINVAL;
+	WRITE_ONCE(vdev->chaos.poison, val);
+	if (!val)
+		vvram_quarantine_end(vdev);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(vvram_poison_fops, vvram_poison_get, vvram_poison_set, "%llu\n");
+
 static int vvram_poison_pattern_get(void *data, u64 *val)
 {
 	*val = VVRAM_POISON;
 	return 0;
 }
 DEFINE_DEBUGFS_ATTRIBUTE(vvram_poison_pattern_fops, vvram_poison_pattern_get, NULL,
+			 "0x%016llx\n");
+
+static int vvram_early_pattern_get(void *data, u64 *val)
+{
+	*val = VVRAM_POISON_EARLY;
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(vvram_early_pattern_fops, vvram_early_pattern_get, NULL,
 			 "0x%016llx\n");
 
 static int vvram_stale_writes_get(void *data, u64 *val)
@@ -223,8 +254,9 @@ void vvram_chaos_debugfs_init(struct vvram_device *vdev, struct dentry *root)
 {
 	struct dentry *dir = debugfs_create_dir("chaos", root);
 
-	debugfs_create_bool("poison", 0600, dir, &vdev->chaos.poison);
+	debugfs_create_file("poison", 0600, dir, vdev, &vvram_poison_fops);
 	debugfs_create_file("poison_pattern", 0400, dir, vdev, &vvram_poison_pattern_fops);
+	debugfs_create_file("early_pattern", 0400, dir, vdev, &vvram_early_pattern_fops);
 	debugfs_create_file("stale_writes", 0400, dir, vdev, &vvram_stale_writes_fops);
 	debugfs_create_file("unlocked_calls", 0400, dir, vdev, &vvram_unlocked_calls_fops);
 	debugfs_create_file("delay_ms", 0600, dir, vdev, &vvram_delay_fops);
@@ -232,6 +264,7 @@ void vvram_chaos_debugfs_init(struct vvram_device *vdev, struct dentry *root)
 	debugfs_create_bool("skip_drain", 0600, dir, &vdev->chaos.skip_drain);
 	debugfs_create_bool("skip_copy", 0600, dir, &vdev->chaos.skip_copy);
 	debugfs_create_bool("ttm_copy", 0600, dir, &vdev->chaos.ttm_copy);
+	vvram_strict_debugfs_init(vdev, dir);
 	debugfs_create_file("fail_alloc", 0600, dir, vdev, &vvram_fail_alloc_fops);
 	debugfs_create_file("fail_map", 0600, dir, vdev, &vvram_fail_map_fops);
 	debugfs_create_file("fail_move", 0600, dir, vdev, &vvram_fail_move_fops);

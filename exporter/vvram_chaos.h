@@ -20,7 +20,9 @@ enum vvram_fail {
 };
 
 /* Every vacated place is filled with this 64 bit word when poison is on. */
-#define VVRAM_POISON	0xdeadf0071ea5edb1ULL
+#define VVRAM_POISON		0xdeadf0071ea5edb1ULL
+/* And with this one each place whose bytes are held up by a delay, with chaos/strict. */
+#define VVRAM_POISON_EARLY	0x700ea711ba5e1e55ULL
 
 /**
  * struct vvram_chaos - what a driver author may do to importers, all off at first

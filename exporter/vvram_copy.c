@@ -29,6 +29,8 @@
 #include "vvram_client.h"
 #include "vvram_copy.h"
 #include "vvram_drv.h"
+#include "vvram_quarantine.h"
+#include "vvram_strict.h"
 #include "vvram_trace.h"
 
 /* Smallest part worth a CPU of its own, and most parts of a job. */
@@ -81,6 +83,10 @@ struct vvram_copy_job {
 	struct work_struct start;
 	/** @later: What comes after a pause, on demand of those who test importers. */
 	struct delayed_work later;
+	/** @evict: The vacated place is given away ahead of the copy. */
+	bool evict;
+	/** @early: @dst has VVRAM_POISON_EARLY. */
+	bool early;
 	/** @queued: @start was queued, and will not be again. */
 	bool queued;
 	/** @parts_left: Parts that have not ended. */
@@ -242,7 +248,8 @@ static void vvram_copy_or_clear(struct vvram_device *vdev, const struct vvram_co
 	wmb(); /* write-combining buffers are drained before anyone is told so */
 }
 
-static void vvram_poison_fill(struct vvram_copy_job *job)
+static void vvram_copy_fill(struct vvram_device *vdev, const struct vvram_copy_place *place,
+			    u64 size, u64 word)
 {
 	struct vvram_copy_cursor at;
 	u64 len, i;
@@ -251,7 +258,7 @@ static void vvram_poison_fill(struct vvram_copy_job *job)
 	while (at.offset < size) {
 		len = min_t(u64, at.len, VVRAM_COPY_STEP);
 		for (i = 0; i < len; i += sizeof(u64))
-			iosys_map_wr(&at.map, i, u64, VVRAM_POISON);
+			iosys_map_wr(&at.map, i, u64, word);
 		vvram_copy_cursor_advance(&at, len);
 		cond_resched();
 	}
@@ -259,8 +266,26 @@ static void vvram_poison_fill(struct vvram_copy_job *job)
 	wmb(); /* leaves the write-combining buffers before anyone looks */
 }
 
-/* Byte at which the poison was overwritten, or the size when it was not. */
-static u64 vvram_poison_check(struct vvram_copy_job *job)
+/* A function that was pulled out reads as ones. */
+static bool vvram_copy_place_answers(struct vvram_device *vdev,
+				     const struct vvram_copy_place *place)
+{
+	return !place->segs || !dev_is_pci(vdev->drm.dev) ||
+	       pci_device_is_present(to_pci_dev(vdev->drm.dev));
+}
+
+/**
+ * vvram_copy_compare() - look for what was written over poison
+ * @vdev: the device, held against unplug
+ * @place: a place that is filled with it
+ * @size: bytes
+ * @word: the poison
+ *
+ * Return: byte with which the first word begins that is another one, or the size; that as well
+ * when the device went away meanwhile.
+ */
+u64 vvram_copy_compare(struct vvram_device *vdev, const struct vvram_copy_place *place, u64 size,
+		       u64 word)
 {
 	struct vvram_copy_cursor at;
 	u64 len, i = 0;
@@ -269,7 +294,7 @@ static u64 vvram_poison_check(struct vvram_copy_job *job)
 	while (at.offset < size) {
 		len = min_t(u64, at.len, VVRAM_COPY_STEP);
 		for (i = 0; i < len; i += sizeof(u64))
-			if (iosys_map_rd(&at.map, i, u64) != VVRAM_POISON)
+			if (iosys_map_rd(&at.map, i, u64) != word)
 				goto out;
 		vvram_copy_cursor_advance(&at, len);
 		i = 0;
@@ -292,6 +317,20 @@ static void vvram_copy_later(struct vvram_copy_job *job, work_func_t func, u32 m
 static struct vvram_copy_job *vvram_copy_job_of_later(struct work_struct *work)
 {
 	return container_of(to_delayed_work(work), struct vvram_copy_job, later);
+}
+
+static void vvram_copy_place_get(struct vvram_copy_place *to,
+				 const struct vvram_copy_place *from)
+{
+	to->segs = from->segs ? vvram_segments_get(from->segs) : NULL;
+	to->pages = from->pages;
+	to->suspects = vvram_suspects_get(from->suspects);
+}
+
+static void vvram_copy_place_put(struct vvram_copy_place *place)
+{
+	vvram_segments_put(place->segs);
+	vvram_suspects_put(place->suspects);
 }
 
 /*
@@ -318,15 +357,12 @@ static void vvram_copy_end(struct vvram_copy_job *job)
 static void vvram_poison_judge(struct vvram_copy_job *job)
 {
 	struct vvram_device *vdev = job->vdev;
-	u64 offset = vvram_poison_check(job);
+	u64 offset = vvram_copy_compare(vdev, &job->src, job->size, VVRAM_POISON);
 
 	if (offset == job->size)
 		return;
-	atomic64_inc(&vdev->chaos.stale_writes);
-	drm_info(&vdev->drm,
-		 "stale write: dma-buf inode %lu was written at offset %#llx of its old %s after the move\n",
-		 job->inode, offset, job->src.segs ? "VRAM" : "pages");
-	vvram_poison_fill(job);
+	vvram_stale_write(vdev, job->src.suspects, offset);
+	vvram_copy_fill(vdev, &job->src, job->size, VVRAM_POISON);
 }
 
 static void vvram_copy_watch_over(struct work_struct *work)
@@ -345,8 +381,9 @@ static void vvram_copy_watch_over(struct work_struct *work)
 }
 
 /*
- * The vacated place belongs to nobody until the fence signals: whoever still
- * writes there does so without right.
+ * Whoever still writes to the vacated place does so without right. What an eviction has left is
+ * somebody else's when the fence signals, and so are pages: those are watched until then. Of
+ * other places it is seen when they leave the quarantine.
  */
 static bool vvram_copy_poison(struct vvram_copy_job *job)
 {
@@ -356,8 +393,12 @@ static bool vvram_copy_poison(struct vvram_copy_job *job)
 	if (!READ_ONCE(vdev->chaos.poison) || job->error ||
 	    vvram_copy_place_is_empty(&job->src) || !drm_dev_enter(&vdev->drm, &idx))
 		return false;
-	vvram_poison_fill(job);
+	vvram_copy_fill(vdev, &job->src, job->size, VVRAM_POISON);
 	drm_dev_exit(idx);
+	if (job->src.segs && !job->evict && READ_ONCE(vdev->strict.on)) {
+		vvram_quarantine_mark(job->src.segs, job->src.suspects);
+		return false;
+	}
 	vvram_copy_later(job, vvram_copy_watch_over, VVRAM_POISON_WATCH_MS);
 	return true;
 }
@@ -425,12 +466,49 @@ static void vvram_copy_queue(struct vvram_copy_job *job)
 	dma_fence_put(&job->base);
 }
 
+/* All importers should still be waiting for the fence. */
+static void vvram_early_judge(struct vvram_copy_job *job)
+{
+	struct vvram_device *vdev = job->vdev;
+	u64 offset;
+	int idx;
+
+	if (!job->early || !drm_dev_enter(&vdev->drm, &idx))
+		return;
+	offset = vvram_copy_compare(vdev, &job->dst, job->size, VVRAM_POISON_EARLY);
+	drm_dev_exit(idx);
+	if (offset != job->size)
+		vvram_breach_at(vdev, job->dst.suspects, VVRAM_BREACH_EARLY, offset);
+}
+
 static void vvram_copy_delay_over(struct work_struct *work)
 {
+	struct vvram_copy_job *job = vvram_copy_job_of_later(work);
+	bool cookie = dma_fence_begin_signalling();
+
+	vvram_early_judge(job);
+	vvram_copy_queue(job);
+	dma_fence_end_signalling(cookie);
+}
+
+static void vvram_copy_delay(struct vvram_copy_job *job)
+{
+	vvram_copy_later(job, vvram_copy_delay_over, READ_ONCE(job->vdev->chaos.delay_ms));
+}
+
+/* Nobody else's any more, and not the buffer's yet. */
+static void vvram_copy_poison_early(struct work_struct *work)
+{
+	struct vvram_copy_job *job = vvram_copy_job_of_later(work);
 	bool cookie = dma_fence_begin_signalling();
 	int idx;
 
-	vvram_copy_queue(vvram_copy_job_of_later(work));
+	if (drm_dev_enter(&job->vdev->drm, &idx)) {
+		vvram_copy_fill(job->vdev, &job->dst, job->size, VVRAM_POISON_EARLY);
+		job->early = true;
+		drm_dev_exit(idx);
+	}
+	vvram_copy_delay(job);
 	dma_fence_end_signalling(cookie);
 }
 
@@ -441,6 +519,10 @@ static void vvram_copy_ready(struct vvram_copy_job *job)
 
 	if (likely(!READ_ONCE(vdev->chaos.delay_ms)))
 		vvram_copy_queue(job);
+	else if (READ_ONCE(vdev->chaos.poison) && READ_ONCE(vdev->strict.on))
+		vvram_copy_later(job, vvram_copy_poison_early, 0);
+	else
+		vvram_copy_delay(job);
 }
 
 static void vvram_copy_dep_signalled(struct dma_fence *dep, struct dma_fence_cb *cb)

@@ -10,6 +10,7 @@ struct page;
 struct vvram_client;
 struct vvram_device;
 struct vvram_segments;
+struct vvram_suspects;
 
 /**
  * struct vvram_copy_place - one end of a copy
@@ -21,6 +22,8 @@ struct vvram_copy_place {
 	struct vvram_segments *segs;
 	/** @pages: Pages; whoever owns them keeps them until the fence signals. */
 	struct page **pages;
+	/** @suspects: Who has it mapped, or NULL; the job takes a reference of its own. */
+	struct vvram_suspects *suspects;
 };
 
 /**

@@ -101,10 +101,14 @@ static bool vvram_is_locked(struct vvram_bo *bo, struct dma_buf_attachment *atta
 {
 	if (dma_resv_is_locked(attach->dmabuf->resv))
 		return true;
-	if (!atomic64_fetch_inc(&vdev->chaos.unlocked_calls))
-		drm_info(&vdev->drm, "importer %s calls without the reservation\n",
-			 dev_name(attach->dev));
+	atomic64_inc(&vvram_bo_device(bo)->chaos.unlocked_calls);
+	vvram_breach(bo, attach, VVRAM_BREACH_UNLOCKED);
 	return false;
+}
+
+static bool vvram_is_called_well(struct vvram_bo *bo, struct dma_buf_attachment *attach)
+{
+	return vvram_is_locked(bo, attach) && vvram_strict_is_attached(bo, attach);
 }
 
 static int vvram_dma_buf_pin(struct dma_buf_attachment *attach)
@@ -145,8 +149,7 @@ static void vvram_dma_buf_unpin(struct dma_buf_attachment *attach)
 		return;
 	if (!va->pins) {
 		/* It would be another's, who counts on it. */
-		drm_info(bo->ttm.base.dev, "importer %s unpins what it has not pinned\n",
-			 dev_name(attach->dev));
+		vvram_breach(bo, attach, VVRAM_BREACH_UNPIN);
 		return;
 	}
 	va->pins--;
@@ -257,6 +260,7 @@ static struct vvram_mapping *vvram_mapping_make(struct vvram_bo *bo,
 	vvram_notice_init(&mapping->notice, attach);
 	list_add(&mapping->link, &va->mappings);
 	va->maps++;
+	vvram_suspects_add(bo, attach);
 	return mapping;
 }
 
@@ -277,6 +281,8 @@ static void vvram_mapping_end(struct vvram_bo *bo, struct dma_buf_attachment *at
 	struct vvram_device *vdev = vvram_bo_device(bo);
 	struct vvram_attachment *va = attach->priv;
 
+	trace_vvram_unmap(bo, attach->dev, mapping->sgt->nents);
+	vvram_strict_unmap(vdev, &mapping->notice);
 	if (mapping->in_vram)
 		vvram_vram_unmap(&vdev->vram, attach, mapping->sgt, mapping->dir);
 	else
@@ -336,18 +342,73 @@ static void vvram_unmap_locked(struct vvram_bo *bo, struct dma_buf_attachment *a
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 
+	if (!vvram_strict_is_attached(bo, attach))
+		return;
 	mapping = vvram_mapping_find(attach->priv, sgt);
 	if (mapping)
 		vvram_mapping_end(bo, attach, mapping);
 	else
 		/* Taking it apart would harm whoever has it, if anybody still does. */
-		drm_info(bo->ttm.base.dev, "importer %s unmaps what it has not mapped\n",
-			 dev_name(attach->dev));
+		vvram_breach(bo, attach, VVRAM_BREACH_UNMAP);
+}
+
+static void vvram_dma_buf_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+				enum dma_data_direction dir)
+{
+	struct vvram_bo *bo = dma_buf_to_vvram_bo(attach->dmabuf);
+
+	if (vvram_is_locked(bo, attach)) {
+		vvram_unmap_locked(bo, attach, sgt);
 		return;
 	}
-	trace_vvram_unmap(bo, attach->dev, sgt->nents);
-	vvram_mapping_end(bo, attach, mapping, dir);
-	vvram_bo_map_end(bo);
+	/* It can't be refused, as the importer does not come again. */
+	dma_resv_lock(attach->dmabuf->resv, NULL);
+	vvram_unmap_locked(bo, attach, sgt);
+	dma_resv_unlock(attach->dmabuf->resv);
+}
+
+/* Without what the kernel has pinned for a mapping. */
+static bool vvram_attachment_has_pinned(struct dma_buf_attachment *attach)
+{
+	struct vvram_attachment *va = attach->priv;
+
+	if (attach->importer_ops && compat_dma_buf_is_dynamic_kernel())
+		return va->pins;
+	return va->pins > va->maps;
+}
+
+/*
+ * What the importer has left nobody could give back any more: revocation and unbind would
+ * wait for it for ever, and the buffer stay where it is.
+ */
+static void vvram_attachment_clean_up(struct vvram_bo *bo, struct dma_buf_attachment *attach)
+{
+	struct vvram_attachment *va = attach->priv;
+	struct vvram_mapping *mapping, *next;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+
+	if (vvram_attachment_has_pinned(attach))
+		vvram_breach(bo, attach, VVRAM_BREACH_PINNED);
+	if (va->maps)
+		vvram_breach(bo, attach, VVRAM_BREACH_HELD);
+	list_for_each_entry_safe(mapping, next, &va->mappings, link)
+		vvram_mapping_end(bo, attach, mapping);
+
+	for (; va->pins; va->pins--)
+		vvram_bo_unpin(bo);
+}
+
+static void vvram_dma_buf_detach(struct dma_buf *dmabuf, struct dma_buf_attachment *attach)
+{
+	struct vvram_bo *bo = dma_buf_to_vvram_bo(dmabuf);
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	vvram_attachment_clean_up(bo, attach);
+	/* The event tells where the buffer is. */
+	trace_vvram_detach(bo, attach->dev, 0);
+	dma_resv_unlock(dmabuf->resv);
+	kfree(attach->priv);
 }
 
 static void vvram_dma_buf_release(struct dma_buf *dmabuf)
@@ -356,6 +417,11 @@ static void vvram_dma_buf_release(struct dma_buf *dmabuf)
 	struct dma_buf_attachment *attach;
 
 	dma_resv_lock(bo->ttm.base.resv, NULL);
+	/* Whoever gave it up without a detach. */
+	list_for_each_entry(attach, &dmabuf->attachments, node) {
+		vvram_breach(bo, attach, VVRAM_BREACH_RELEASED);
+		vvram_attachment_clean_up(bo, attach);
+	}
 	bo->dma_buf = NULL;
 	dma_resv_unlock(bo->ttm.base.resv);
 

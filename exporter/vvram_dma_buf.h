@@ -6,6 +6,8 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+#include "vvram_strict.h"
+
 struct dma_buf;
 struct dma_buf_attachment;
 struct drm_device;

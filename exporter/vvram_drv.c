@@ -71,6 +71,9 @@ static struct vvram_device *vvram_device_alloc(struct device *dev)
 	init_rwsem(&vdev->placing);
 	init_rwsem(&vdev->vram.draining);
 	vvram_chaos_init(vdev);
+	ret = vvram_strict_init(vdev);
+	if (ret)
+		return ERR_PTR(ret);
 	ret = drmm_mutex_init(&vdev->drm, &vdev->bos_lock);
 	return ret ? ERR_PTR(ret) : vdev;
 }
@@ -102,9 +105,11 @@ static int vvram_device_start(struct vvram_device *vdev)
  */
 static void vvram_device_stop(struct vvram_device *vdev)
 {
+	vvram_quarantine_end(vdev);
 	drm_dev_unplug(&vdev->drm);
 	vvram_chaos_fini(vdev);
 	vvram_revoke_all(vdev);
+	vvram_strict_fini(vdev);
 	vvram_copy_wait_idle(vdev);
 }
 

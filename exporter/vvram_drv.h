@@ -83,6 +83,8 @@ struct vvram_device {
 
 	/** @chaos: Faults on demand, to test importers. */
 	struct vvram_chaos chaos;
+	/** @strict: The judge of importers. */
+	struct vvram_strict strict;
 };
 
 #define to_vvram_device(d)	container_of(d, struct vvram_device, drm)

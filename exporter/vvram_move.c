@@ -25,6 +25,10 @@
 #include "vvram_copy.h"
 #include "vvram_drv.h"
 #include "vvram_move.h"
+#include "vvram_pages.h"
+#include "vvram_quarantine.h"
+#include "vvram_strict.h"
+#include "vvram_svm.h"
 #include "vvram_trace.h"
 
 /**
@@ -42,6 +46,7 @@ void vvram_notify_importers(struct vvram_bo *bo)
 
 	bo->notifies++;
 	trace_vvram_notify(bo);
+	vvram_strict_notify(bo);
 	dma_buf_invalidate_mappings(bo->dma_buf);
 }
 
@@ -89,6 +94,9 @@ static int vvram_move_clear(struct vvram_bo *bo, struct ttm_resource *new_mem)
 	if (ret)
 		return ret;
 
+	if (!bo->suspects)
+		bo->suspects = vvram_suspects_alloc(bo);
+	copy.dst.suspects = bo->suspects;
 	vvram_move_set_place(&copy.dst, &bo->ttm, new_mem);
 	if (vvram_copy_now(vdev, &copy)) {
 		ttm_bo_move_null(&bo->ttm, new_mem);
@@ -102,6 +110,29 @@ static int vvram_move_clear(struct vvram_bo *bo, struct ttm_resource *new_mem)
 	dma_resv_add_fence(bo->ttm.base.resv, fence, DMA_RESV_USAGE_KERNEL);
 	dma_fence_put(fence);
 	return 0;
+}
+
+/* From now on others map it than those who had the place that it has left. */
+static void vvram_move_set_suspects(struct vvram_bo *bo, struct vvram_suspects *suspects)
+{
+	vvram_suspects_put(bo->suspects);
+	bo->suspects = vvram_suspects_get(suspects);
+}
+
+/*
+ * TTM frees the new place now: nobody may be writing there, and what is in the old one may be
+ * poison.
+ */
+static void vvram_move_stay(struct vvram_device *vdev, const struct vvram_copy *copy,
+			    struct dma_fence *fence)
+{
+	struct vvram_copy back = { .src = copy->dst, .dst = copy->src, .size = copy->size };
+
+	dma_fence_wait(fence, false);
+	if (dma_fence_get_status(fence) > 0)
+		vvram_copy_here(vdev, &back);
+	if (copy->src.segs)
+		vvram_quarantine_unmark(copy->src.segs);
 }
 
 static int vvram_move_copy(struct vvram_bo *bo, bool evict, struct ttm_resource *new_mem)
@@ -125,8 +156,11 @@ static int vvram_move_copy(struct vvram_bo *bo, bool evict, struct ttm_resource 
 	copy.evict = evict && from == TTM_PL_VRAM;
 	vvram_move_set_place(&copy.src, &bo->ttm, old_mem);
 	vvram_move_set_place(&copy.dst, &bo->ttm, new_mem);
+	copy.src.suspects = bo->suspects;
+	copy.dst.suspects = vvram_suspects_alloc(bo);
 	fence = vvram_copy_submit(vdev, &copy);
-	if (IS_ERR(fence))
+	if (IS_ERR(fence)) {
+		vvram_suspects_put(copy.dst.suspects);
 		return PTR_ERR(fence);
 	}
 
@@ -134,6 +168,7 @@ static int vvram_move_copy(struct vvram_bo *bo, bool evict, struct ttm_resource 
 	if (ret) {
 		vvram_move_stay(vdev, &copy, fence);
 	} else {
+		vvram_move_set_suspects(bo, copy.dst.suspects);
 		bo->moves++;
 		atomic64_inc(&vdev->moves);
 		atomic64_add(bo->ttm.base.size, &vdev->bytes_moved);
@@ -141,6 +176,7 @@ static int vvram_move_copy(struct vvram_bo *bo, bool evict, struct ttm_resource 
 			atomic64_inc(&vdev->evictions);
 		trace_vvram_move_end(bo, from, new_mem->mem_type, evict);
 	}
+	vvram_suspects_put(copy.dst.suspects);
 	dma_fence_put(fence);
 	return ret;
 }
@@ -157,7 +193,11 @@ static int vvram_move_by_ttm(struct vvram_bo *bo, struct ttm_operation_ctx *ctx,
 	ret = ttm_bo_wait_ctx(&bo->ttm, ctx);
 	if (!ret && bo->in_fence)
 		ret = dma_fence_wait(bo->in_fence, ctx->interruptible);
-	return ret ? ret : ttm_bo_move_memcpy(&bo->ttm, ctx, new_mem);
+	if (!ret)
+		ret = ttm_bo_move_memcpy(&bo->ttm, ctx, new_mem);
+	if (!ret)
+		vvram_move_set_suspects(bo, NULL);
+	return ret;
 }
 
 /* System memory stays where it is between "usable by devices" and "may be swapped". */
@@ -165,6 +205,8 @@ static int vvram_move_system(struct vvram_bo *bo, struct ttm_resource *new_mem)
 {
 	if (new_mem->mem_type == TTM_PL_SYSTEM) {
 		vvram_notify_importers(bo);
+		vvram_move_set_suspects(bo, NULL);
+	}
 	ttm_bo_move_null(&bo->ttm, new_mem);
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include <linux/slab.h>
 
 #include "vvram_segments.h"
+#include "vvram_strict.h"
 
 /**
  * vvram_segments_alloc() - allocate room for the pieces of a buffer
@@ -44,7 +45,10 @@ struct vvram_segments *vvram_segments_get(struct vvram_segments *segs)
 
 static void vvram_segments_release(struct kref *ref)
 {
-	kvfree(container_of(ref, struct vvram_segments, ref));
+	struct vvram_segments *segs = container_of(ref, struct vvram_segments, ref);
+
+	vvram_suspects_put(segs->suspects);
+	kvfree(segs);
 }
 
 void vvram_segments_put(struct vvram_segments *segs)

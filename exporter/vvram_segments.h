@@ -5,6 +5,8 @@
 #include <linux/kref.h>
 #include <linux/types.h>
 
+struct vvram_suspects;
+
 /**
  * struct vvram_segment - a contiguous piece of VRAM
  */
@@ -25,6 +27,10 @@ struct vvram_segment {
 struct vvram_segments {
 	/** @ref: Held by the resource and by each copy. */
 	struct kref ref;
+	/** @poisoned: Left by its buffer, and filled with poison then. */
+	bool poisoned;
+	/** @suspects: Of a poisoned place: who had it mapped, or NULL. */
+	struct vvram_suspects *suspects;
 	/** @count: Entries in @seg. */
 	unsigned int count;
 	/** @seg: The pieces; each begins where the one before ends. */

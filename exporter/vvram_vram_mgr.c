@@ -73,6 +73,19 @@ static int vvram_vram_mgr_try_blocks(struct vvram_vram_mgr *mgr, u64 size, bool 
 					     contiguous ? GPU_BUDDY_CONTIGUOUS_ALLOCATION : 0);
 	if (ret)
 		gpu_buddy_free_list(&mgr->mm, blocks, 0);
+	return ret;
+}
+
+/* Before anybody is evicted. */
+static int vvram_vram_mgr_alloc_blocks(struct vvram_vram_mgr *mgr, u64 size,
+				       bool contiguous, struct list_head *blocks)
+{
+	int ret;
+
+	mutex_lock(&mgr->lock);
+	do {
+		ret = vvram_vram_mgr_try_blocks(mgr, size, contiguous, blocks);
+	} while (ret == -ENOSPC && vvram_quarantine_release_one(mgr));
 	mutex_unlock(&mgr->lock);
 	return ret;
 }
@@ -264,6 +277,8 @@ static void vvram_vram_mgr_debug(struct ttm_resource_manager *man,
 
 	mutex_lock(&mgr->lock);
 	drm_printf(p, "max_chunk: %llu\n", mgr->max_chunk);
+	drm_printf(p, "held: %llu\n", mgr->held_size);
+	drm_printf(p, "quarantine: %llu\n", mgr->quarantine_size);
 	drm_buddy_print(&mgr->mm, p);
 	mutex_unlock(&mgr->lock);
 }
@@ -303,6 +318,9 @@ int vvram_vram_mgr_init(struct vvram_device *vdev)
 	ret = gpu_buddy_init(&mgr->mm, size, PAGE_SIZE);
 	if (ret)
 		return ret;
+	INIT_LIST_HEAD(&mgr->held);
+	INIT_DELAYED_WORK(&mgr->let_go, vvram_vram_mgr_let_go);
+	vvram_quarantine_init(mgr);
 
 	mgr->base.func = &vvram_vram_mgr_func;
 	ttm_resource_manager_init(&mgr->base, &vdev->ttm, size);
@@ -321,31 +339,8 @@ void vvram_vram_mgr_close(struct vvram_vram_mgr *mgr, bool closed)
 	mutex_lock(&mgr->lock);
 	mgr->closed = closed;
 	mutex_unlock(&mgr->lock);
-}
-
-/**
- * vvram_vram_mgr_vacate() - bring out of VRAM all that can move, and let nothing in
- * @vdev: the device
- *
- * What is pinned stays. Until vvram_vram_mgr_reopen() VRAM is as if it were full.
- *
- * Return: 0, or an error with buffers still in VRAM.
- */
-int vvram_vram_mgr_vacate(struct vvram_device *vdev)
-{
-	struct vvram_vram_mgr *mgr = &vdev->vram_mgr;
-
-	vvram_vram_mgr_set_closed(mgr, true);
-	return ttm_resource_manager_evict_all(&vdev->ttm, &mgr->base);
-}
-
-/**
- * vvram_vram_mgr_reopen() - undo vvram_vram_mgr_vacate()
- * @vdev: the device
- */
-void vvram_vram_mgr_reopen(struct vvram_device *vdev)
-{
-	vvram_vram_mgr_set_closed(&vdev->vram_mgr, false);
+	if (closed)
+		vvram_quarantine_end(container_of(mgr, struct vvram_device, vram_mgr));
 }
 
 /**

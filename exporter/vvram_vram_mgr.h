@@ -29,6 +29,18 @@ struct vvram_vram_mgr {
 	atomic64_t frees;
 	/** @closed: Nothing is allocated for now; @lock. */
 	bool closed;
+	/** @held: Places that no buffer has any more, but somebody pages of; @lock. */
+	struct list_head held;
+	/** @held_size: Bytes of them; @lock. */
+	u64 held_size;
+	/** @let_go: Looks whether they still do. */
+	struct delayed_work let_go;
+	/** @quarantine: Poisoned places that nobody gets for a while, oldest first; @lock. */
+	struct list_head quarantine;
+	/** @quarantine_size: Bytes of them; @lock. */
+	u64 quarantine_size;
+	/** @quarantine_over: Ends their time. */
+	struct delayed_work quarantine_over;
 };
 
 /**

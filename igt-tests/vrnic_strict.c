@@ -8,7 +8,10 @@
  * Description: The control: an exporter that keeps the rules is not blamed.
  * SUBTEST: exporter-%s
  * Description: A breach is counted, told by ioctl, and logged once with the
- *	exporter's name.
+ *	exporter's name, the rule and its document.
+ * SUBTEST: exporter-moved-in-use
+ * Description: A move without a notification is found in a region that is only used, while it
+ *	is there and when it ends.
  * SUBTEST: exporter-in-turn
  * Description: A buffer that can't be mapped for two regions at once fails the request.
  * SUBTEST: exporter-lost
@@ -94,7 +97,17 @@ static void set_fence_timeout(const char *seconds)
 	igt_assert_eq(__debugfs_write("/sys/module/vrnic/parameters/fence_timeout", seconds), 0);
 }
 
-static void test_exporter(uint32_t fault, uint32_t violation, int error)
+static void check_told(const char *rule)
+{
+	char pattern[200];
+
+	snprintf(pattern, sizeof(pattern),
+		 "exporter rogue breaks the dma-buf contract: [a-z-]*: %s .inode [0-9]*; driver-api/dma-buf.rst",
+		 rule);
+	igt_assert_eq(count_in_dmesg(pattern), 1);
+}
+
+static void test_exporter(uint32_t fault, uint32_t violation, const char *rule, int error)
 {
 	struct vrnic_reg_mr reg;
 	uint32_t last;
@@ -102,6 +115,7 @@ static void test_exporter(uint32_t fault, uint32_t violation, int error)
 	igt_require_f(dynamic || (fault != ROGUE_LOCK && fault != ROGUE_MOVED),
 		      "this kernel pins mapped buffers\n");
 	igt_require_f(fault != ROGUE_PAGES || pages_are_shown(), "this kernel hides all pages\n");
+	breaches_on_purpose(true);
 	reg = rogue_region(fault);
 	if (fault == ROGUE_FENCE)
 		set_fence_timeout("1");
@@ -114,8 +128,62 @@ static void test_exporter(uint32_t fault, uint32_t violation, int error)
 
 	igt_assert_lte(1, violations(&reg, &last));
 	igt_assert_eq(last, violation);
-	igt_assert_eq(count_in_dmesg("exporter rogue breaks the dma-buf contract"), 1);
+	check_told(rule);
 	free_region(&reg);
+	breaches_on_purpose(false);
+}
+
+static void read_region(const struct vrnic_reg_mr *reg)
+{
+	uint32_t queue = vrnic_create_queue(nic, 4);
+	uint8_t *local = alloc_pages(KIB(32));
+	struct vrnic_reg_mr mem = vrnic_reg_user(nic, local, KIB(32));
+
+	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_READ, reg, 0, &mem, 0, KIB(32)).status, 0);
+	vrnic_destroy_queue(nic, queue);
+	vrnic_dereg_mr(nic, mem.handle);
+	munmap(local, KIB(32));
+}
+
+#define AUDIT_MS "/sys/module/vrnic/parameters/audit_ms"
+
+/* Until there are so many, or an audit has had its time. */
+static uint64_t wait_violations(const struct vrnic_reg_mr *reg, uint64_t many)
+{
+	uint64_t end = now_ms() + 3 * strtoul(read_file(AUDIT_MS), NULL, 10);
+	uint32_t last;
+
+	while (violations(reg, &last) < many && now_ms() < end)
+		usleep(10000);
+	return violations(reg, &last);
+}
+
+static void test_moved_in_use(void)
+{
+	uint64_t before;
+	struct vrnic_reg_mr reg;
+
+	igt_require_f(dynamic, "this kernel pins mapped buffers\n");
+	igt_require_f(strtoul(read_file(AUDIT_MS), NULL, 10), "there are no audits\n");
+	/* The control. */
+	reg = rogue_region(ROGUE_NONE);
+	read_region(&reg);
+	igt_assert_eq_u64(wait_violations(&reg, 1), 0);
+	free_region(&reg);
+
+	breaches_on_purpose(true);
+	reg = rogue_region(ROGUE_MOVED);
+	read_region(&reg);
+	igt_assert_eq_u64(wait_violations(&reg, 1), 1);
+	free_region(&reg);
+	check_told("the buffer changed its place without a notification");
+
+	before = vrnic_query(nic).counters.violations;
+	reg = rogue_region(ROGUE_MOVED);
+	read_region(&reg);
+	free_region(&reg);
+	igt_assert_eq_u64(vrnic_query(nic).counters.violations, before + 1);
+	breaches_on_purpose(false);
 }
 
 /* Two regions of one buffer, from its first half to its second. */
@@ -328,14 +396,21 @@ igt_main {
 	static const struct {
 		const char *name;
 		uint32_t fault, violation;
+		const char *rule;
 		int error;
 	} faults[] = {
-		{ "alignment", ROGUE_ALIGNMENT, VRNIC_VIOLATION_ALIGNMENT, 0 },
-		{ "length", ROGUE_LENGTH, VRNIC_VIOLATION_LENGTH, -EINVAL },
-		{ "pages", ROGUE_PAGES, VRNIC_VIOLATION_PAGES, -EFAULT },
-		{ "lock", ROGUE_LOCK, VRNIC_VIOLATION_LOCK, 0 },
-		{ "fence", ROGUE_FENCE, VRNIC_VIOLATION_FENCE, -ETIMEDOUT },
-		{ "moved", ROGUE_MOVED, VRNIC_VIOLATION_MOVED, 0 },
+		{ "alignment", ROGUE_ALIGNMENT, VRNIC_VIOLATION_ALIGNMENT,
+		  "a DMA address or length is not page aligned", 0 },
+		{ "length", ROGUE_LENGTH, VRNIC_VIOLATION_LENGTH,
+		  "the table does not cover the buffer", -EINVAL },
+		{ "pages", ROGUE_PAGES, VRNIC_VIOLATION_PAGES,
+		  "peer memory came with struct pages", -EFAULT },
+		{ "lock", ROGUE_LOCK, VRNIC_VIOLATION_LOCK,
+		  "a callback came without the reservation held", 0 },
+		{ "fence", ROGUE_FENCE, VRNIC_VIOLATION_FENCE,
+		  "a KERNEL fence did not signal in time", -ETIMEDOUT },
+		{ "moved", ROGUE_MOVED, VRNIC_VIOLATION_MOVED,
+		  "the buffer changed its place without a notification", 0 },
 	};
 
 	igt_fixture {
@@ -352,8 +427,12 @@ igt_main {
 	for (unsigned int i = 0; i < ARRAY_LEN(faults); i++) {
 		igt_describe("The rule that was broken is named.");
 		igt_subtest_f("exporter-%s", faults[i].name)
-			test_exporter(faults[i].fault, faults[i].violation, faults[i].error);
+			test_exporter(faults[i].fault, faults[i].violation, faults[i].rule,
+				      faults[i].error);
 	}
+	igt_describe("No use of a buffer that is elsewhere goes unnoticed.");
+	igt_subtest("exporter-moved-in-use")
+		test_moved_in_use();
 	igt_describe("Two regions that take the buffer from each other come to an end.");
 	igt_subtest("exporter-in-turn")
 		test_in_turn();

@@ -178,6 +178,7 @@ static void test_unpin_unpinned(void)
 	uint32_t pins;
 
 	igt_assert_fd(rogue);
+	breaches_on_purpose(true);
 	/* Where the other importer reaches it too. */
 	s = share_buffer(fd, nic, KIB(64), VRNIC_MR_PINNED, VRNIC_REG_MR_NO_PEER2PEER);
 	/* A kernel that pins mapped buffers has done so too. */
@@ -196,6 +197,7 @@ static void test_unpin_unpinned(void)
 	munmap(s.p, s.size);
 	close(s.dmabuf);
 	gem_close(fd, s.handle);
+	breaches_on_purpose(false);
 	close(rogue);
 	igt_assert_eq(system("rmmod rogue"), 0);
 }

@@ -3,47 +3,90 @@
  * Stricter than hardware: what an exporter hands out, and how it calls back, is
  * checked against Documentation/driver-api/dma-buf.rst.
  *
- * A breach is counted, logged once for each exporter, and shown by ioctl.
+ * A breach is counted, logged once for each rule and exporter, and shown by ioctl.
  */
 
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
+#include <linux/math64.h>
 #include <linux/scatterlist.h>
+#include <linux/sched/clock.h>
+#include <linux/seq_file.h>
 #include <linux/string.h>
+#include <linux/time64.h>
 
 #include "dma_bounce.h"
 #include "vrnic_check.h"
 #include "vrnic_mr.h"
 #include "vrnic_trace.h"
 
-static const char * const vrnic_violation_text[] = {
-	[VRNIC_BREACH_ALIGNMENT] = "a DMA address or length is not page aligned",
-	[VRNIC_BREACH_LENGTH] = "the table does not cover the buffer",
-	[VRNIC_BREACH_PAGES] = "peer memory came with struct pages",
-	[VRNIC_BREACH_LOCK] = "a callback came without the reservation held",
-	[VRNIC_BREACH_FENCE] = "a KERNEL fence did not signal in time",
-	[VRNIC_BREACH_MOVED] = "the buffer changed its place without a notification",
-	[VRNIC_BREACH_BOUNCED] = "its addresses lead to bounce buffers",
+/* How it is called, what it is, and the kernel document that has the rule. */
+static const struct vrnic_rule {
+	const char *name;
+	const char *text;
+	const char *where;
+} vrnic_rules[VRNIC_BREACHES] = {
+	[VRNIC_BREACH_ALIGNMENT] = {
+		"alignment",
+		"a DMA address or length is not page aligned", "dma_buf_ops.map_dma_buf",
+	},
+	[VRNIC_BREACH_LENGTH] = {
+		"length",
+		"the table does not cover the buffer", "dma_buf_ops.map_dma_buf",
+	},
+	[VRNIC_BREACH_PAGES] = {
+		"pages",
+		"peer memory came with struct pages", "dma_buf_attach_ops.allow_peer2peer",
+	},
+	[VRNIC_BREACH_LOCK] = {
+		"unlocked",
+		"a callback came without the reservation held", "DMA-BUF locking convention",
+	},
+	[VRNIC_BREACH_FENCE] = {
+		"fence",
+		"a KERNEL fence did not signal in time", "DMA Fence Cross-Driver Contract",
+	},
+	[VRNIC_BREACH_MOVED] = {
+		"silent-move",
+		"the buffer changed its place without a notification",
+		"dma_buf_invalidate_mappings()",
+	},
+	[VRNIC_BREACH_BOUNCED] = {
+		"bounced",
+		"its addresses lead to bounce buffers", "dma_buf_map_attachment()",
+	},
 };
 
-/* Tells a name only once; there are few exporters in a machine. */
-static bool vrnic_exporter_is_new(struct vrnic_device *vdev, const char *name)
+static struct vrnic_blamed *vrnic_blamed_find(struct vrnic_device *vdev, const char *exporter)
 {
-	bool is_new = false;
+	struct vrnic_blamed *blamed = vdev->blamed;
 	unsigned int i;
 
+	lockdep_assert_held(&vdev->blamed_lock);
+
+	for (i = 0; i < vdev->nr_blamed; i++)
+		if (!strncmp(blamed[i].exporter, exporter, sizeof(blamed[i].exporter) - 1))
+			return &blamed[i];
+	if (i == VRNIC_MAX_BLAMED)
+		return &blamed[i - 1];
+	vdev->nr_blamed++;
+	strscpy(blamed[i].exporter, i < VRNIC_MAX_BLAMED - 1 ? exporter : "others");
+	return &blamed[i];
+}
+
+/* Whether it is the exporter's first breach of that rule. */
+static bool vrnic_blame(struct vrnic_device *vdev, const char *exporter, u32 what)
+{
+	struct vrnic_blamed *blamed;
+	bool first;
+
 	spin_lock(&vdev->blamed_lock);
-	for (i = 0; i < ARRAY_SIZE(vdev->blamed); i++) {
-		if (!strncmp(vdev->blamed[i], name, sizeof(vdev->blamed[i]) - 1))
-			break;
-		if (vdev->blamed[i][0])
-			continue;
-		strscpy(vdev->blamed[i], name);
-		is_new = true;
-		break;
-	}
+	blamed = vrnic_blamed_find(vdev, exporter);
+	first = !blamed->count[what]++;
+	if (first)
+		blamed->first[what] = local_clock();
 	spin_unlock(&vdev->blamed_lock);
-	return is_new;
+	return first;
 }
 
 /**
@@ -60,9 +103,36 @@ void vrnic_violation(struct vrnic_mr *mr, u32 what)
 	WRITE_ONCE(mr->last_violation, what);
 	trace_vrnic_violation(mr, what);
 
-	if (vrnic_exporter_is_new(vdev, exporter))
-		dev_err(vdev->dev, "exporter %s breaks the dma-buf contract: %s (inode %lu)\n",
-			exporter, vrnic_violation_text[what], mr->inode);
+	if (vrnic_blame(vdev, exporter, what))
+		dev_err(vdev->dev,
+			"exporter %s breaks the dma-buf contract: %s: %s (inode %lu; driver-api/dma-buf.rst, %s)\n",
+			exporter, vrnic_rules[what].name, vrnic_rules[what].text, mr->inode,
+			vrnic_rules[what].where);
+}
+
+/**
+ * vrnic_show_contract() - who broke which rule, a line for each
+ * @m: where to
+ * @vdev: the device that has met it
+ */
+void vrnic_show_contract(struct seq_file *m, struct vrnic_device *vdev)
+{
+	struct vrnic_blamed *blamed;
+	unsigned int what;
+	u64 first;
+
+	spin_lock(&vdev->blamed_lock);
+	for (blamed = vdev->blamed; blamed < vdev->blamed + vdev->nr_blamed; blamed++)
+		for (what = 0; what < VRNIC_BREACHES; what++) {
+			if (!blamed->count[what])
+				continue;
+			first = div_u64(blamed->first[what], NSEC_PER_MSEC);
+			seq_printf(m, "rule=%s count=%llu first=%llu.%03llu exporter=%s\n",
+				   vrnic_rules[what].name, blamed->count[what],
+				   div_u64(first, MSEC_PER_SEC), first % MSEC_PER_SEC,
+				   blamed->exporter);
+		}
+	spin_unlock(&vdev->blamed_lock);
 }
 
 /**

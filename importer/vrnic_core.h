@@ -59,6 +59,43 @@ enum vrnic_misbehaviour {
 	VRNIC_ACCEPT_BOUNCED = BIT(6),
 };
 
+/** enum vrnic_breach - breaches of the dma-buf contract by exporters */
+enum vrnic_breach {
+	/** @VRNIC_BREACH_NONE: None so far. */
+	VRNIC_BREACH_NONE,
+	/** @VRNIC_BREACH_ALIGNMENT: A DMA address or length is not page aligned. */
+	VRNIC_BREACH_ALIGNMENT,
+	/** @VRNIC_BREACH_LENGTH: The table covers less than the buffer. */
+	VRNIC_BREACH_LENGTH,
+	/** @VRNIC_BREACH_PAGES: Peer memory came with struct pages. */
+	VRNIC_BREACH_PAGES,
+	/** @VRNIC_BREACH_LOCK: A callback came without the reservation held. */
+	VRNIC_BREACH_LOCK,
+	/** @VRNIC_BREACH_FENCE: A KERNEL fence did not signal in time. */
+	VRNIC_BREACH_FENCE,
+	/** @VRNIC_BREACH_MOVED: The addresses changed without a notification. */
+	VRNIC_BREACH_MOVED,
+	/** @VRNIC_BREACH_BOUNCED: The addresses lead to bounce buffers. */
+	VRNIC_BREACH_BOUNCED,
+	/** @VRNIC_BREACHES: Number of values. */
+	VRNIC_BREACHES,
+};
+
+/* Exporters whose breaches are told apart. */
+#define VRNIC_MAX_BLAMED	16
+
+/**
+ * struct vrnic_blamed - an exporter that broke rules
+ */
+struct vrnic_blamed {
+	/** @exporter: Its name. */
+	char exporter[32];
+	/** @count: Breaches of each rule. */
+	u64 count[VRNIC_BREACHES];
+	/** @first: When that rule was broken first, by the clock of the kernel's log. */
+	u64 first[VRNIC_BREACHES];
+};
+
 /* Engines of one device. */
 #define VRNIC_MAX_ENGINES	2
 
@@ -100,8 +137,12 @@ struct vrnic_device {
 	u32 misbehave;
 	/** @blamed_lock: Protects @nr_blamed, @blamed. */
 	spinlock_t blamed_lock;
-	/** @blamed: Exporters whose breach of the contract was logged. */
-	char blamed[8][32];
+	/** @nr_blamed: Entries in @blamed. */
+	unsigned int nr_blamed;
+	/** @blamed: Exporters that broke the contract; the last one for all without room. */
+	struct vrnic_blamed blamed[VRNIC_MAX_BLAMED];
+	/** @audit: Looks whether regions in use still are where their exporter has them. */
+	struct delayed_work audit;
 	/** @debugfs: Its directory. */
 	struct dentry *debugfs;
 };

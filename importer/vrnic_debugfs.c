@@ -97,6 +97,13 @@ static int counters_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(counters);
 
+static int contract_show(struct seq_file *m, void *unused)
+{
+	vrnic_show_contract(m, m->private);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(contract);
+
 static int regions_show(struct seq_file *m, void *unused)
 {
 	struct vrnic_device *vdev = m->private;
@@ -139,6 +146,7 @@ void vrnic_debugfs_init(struct vrnic_device *vdev)
 	vdev->debugfs = debugfs_create_dir(vdev->name, NULL);
 	debugfs_create_file("misbehave", 0600, vdev->debugfs, vdev, &misbehave_fops);
 	debugfs_create_file("counters", 0400, vdev->debugfs, vdev, &counters_fops);
+	debugfs_create_file("contract", 0400, vdev->debugfs, vdev, &contract_fops);
 	debugfs_create_file("regions", 0400, vdev->debugfs, vdev, &regions_fops);
 	debugfs_create_file("engine", 0400, vdev->debugfs, vdev, &engine_fops);
 }

@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
+#include "vrnic_audit.h"
 #include "vrnic_core.h"
 #include "vrnic_ns.h"
 
@@ -110,6 +111,7 @@ struct vrnic_device *vrnic_device_create(struct device *dev)
 	}
 	vdev->id = id;
 	snprintf(vdev->name, sizeof(vdev->name), "vrnic%d", id);
+	vrnic_audit_init(vdev);
 	return vdev;
 }
 
@@ -159,6 +161,7 @@ void vrnic_device_drain(struct vrnic_device *vdev)
  */
 void vrnic_device_remove(struct vrnic_device *vdev)
 {
+	vrnic_audit_fini(vdev);
 	vrnic_debugfs_fini(vdev);
 	/* Nothing is called so any more: the next one may be, as after a re-plug. */
 	ida_free(&vrnic_ids, vdev->id);

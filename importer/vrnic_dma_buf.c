@@ -13,6 +13,7 @@
 
 #include "dma_buf.h"
 #include "vrnic_access.h"
+#include "vrnic_audit.h"
 #include "vrnic_check.h"
 #include "vrnic_dma_buf.h"
 #include "vrnic_fence.h"
@@ -290,6 +291,7 @@ static int vrnic_install(struct vrnic_mr *mr)
 	swap(mr->map, map);
 	mr->peer = vrnic_is_peer(mr);
 	mr->mapped = true;
+	vrnic_audit_begin(mr);
 	up_write(&mr->access);
 	return 0;
 }
@@ -538,6 +540,7 @@ static void vrnic_dma_buf_release(struct vrnic_mr *mr)
 
 	if (mr->attach) {
 		dma_resv_lock(resv, NULL);
+		vrnic_audit_locked(mr);
 		vrnic_dma_buf_stop_access(mr);
 		vrnic_dma_buf_unmap_locked(mr);
 		vrnic_unpin(mr);

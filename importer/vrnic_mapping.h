@@ -42,6 +42,8 @@ struct vrnic_mapping {
 	bool place_known;
 	/** @place: Checksum of what is behind the addresses; the same. */
 	u32 place;
+	/** @audited: Bytes that had gone through the region at the last audit; the same. */
+	s64 audited;
 };
 
 /**

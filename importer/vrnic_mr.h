@@ -54,26 +54,6 @@ enum vrnic_mode {
 	VRNIC_MODES,
 };
 
-/** enum vrnic_breach - breaches of the dma-buf contract by exporters */
-enum vrnic_breach {
-	/** @VRNIC_BREACH_NONE: None so far. */
-	VRNIC_BREACH_NONE,
-	/** @VRNIC_BREACH_ALIGNMENT: A DMA address or length is not page aligned. */
-	VRNIC_BREACH_ALIGNMENT,
-	/** @VRNIC_BREACH_LENGTH: The table covers less than the buffer. */
-	VRNIC_BREACH_LENGTH,
-	/** @VRNIC_BREACH_PAGES: Peer memory came with struct pages. */
-	VRNIC_BREACH_PAGES,
-	/** @VRNIC_BREACH_LOCK: A callback came without the reservation held. */
-	VRNIC_BREACH_LOCK,
-	/** @VRNIC_BREACH_FENCE: A KERNEL fence did not signal in time. */
-	VRNIC_BREACH_FENCE,
-	/** @VRNIC_BREACH_MOVED: The addresses changed without a notification. */
-	VRNIC_BREACH_MOVED,
-	/** @VRNIC_BREACH_BOUNCED: The addresses lead to bounce buffers. */
-	VRNIC_BREACH_BOUNCED,
-};
-
 struct vrnic_mr;
 
 /**

@@ -11,6 +11,7 @@ static int vvram_mgr_test_init(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, mgr);
 	mutex_init(&mgr->lock);
+	vvram_quarantine_init(mgr);
 	KUNIT_ASSERT_EQ(test, gpu_buddy_init(&mgr->mm, VVRAM_TEST_SIZE, PAGE_SIZE), 0);
 	test->priv = mgr;
 	return 0;

@@ -554,7 +554,23 @@ static int open_test_module(const char *name)
 	snprintf(command, sizeof(command), "[ -d /sys/module/%s ] || insmod %s/%s.ko", name,
 		 modules, name);
 	igt_assert_eq(system(command), 0);
-	return open("/dev/rogue", O_RDWR);
+	snprintf(command, sizeof(command), "/dev/%s", name);
+	return open(command, O_RDWR | O_CLOEXEC);
+}
+
+int open_careless(void)
+{
+	return open_test_module("careless");
+}
+
+int open_rogue(void)
+{
+	return open_test_module("rogue");
+}
+
+int open_holder(void)
+{
+	return open_test_module("holder");
 }
 
 int open_monitor(void)
@@ -590,12 +606,47 @@ void monitor_order(int monitor, const char *command)
 		;
 }
 
+const char *read_fdinfo(int fd)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	return read_file(path);
+}
+
+uint64_t fdinfo_kib(int fd, const char *key)
+{
+	const char *at = strstr(read_fdinfo(fd), key);
+	unsigned long long value;
+	char unit[8] = "";
+
+	igt_assert_f(at && at[strlen(key)] == ':', "no %s in\n%s\n", key, read_fdinfo(fd));
+	igt_assert_lte(1, sscanf(at + strlen(key) + 1, "%llu %7s", &value, unit));
+	if (!strcmp(unit, "KiB"))
+		return value;
+	return !strcmp(unit, "MiB") ? value << 10 : value >> 10;
+}
+
+/* Where what runs the guest looks for them (tools/guest/run). */
+void breaches_on_purpose(bool begin)
+{
+	FILE *kmsg = fopen("/dev/kmsg", "w");
+
+	igt_assert(kmsg);
+	fprintf(kmsg, "<6>guest: %s\n", begin ? "breaches on purpose" : "no more breaches");
+	fclose(kmsg);
+}
+
 void vrnic_misbehave_of(const char *device, const char *how)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/misbehave", device);
+	if (strcmp(how, "none"))
+		breaches_on_purpose(true);
 	igt_assert_eq(__debugfs_write(path, how), 0);
+	if (!strcmp(how, "none"))
+		breaches_on_purpose(false);
 }
 
 void vrnic_misbehave(const char *how)

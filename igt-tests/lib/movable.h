@@ -102,6 +102,7 @@ void chaos_write(int fd, const char *name, const char *text);
 /* How long each copy waits before it begins. */
 void chaos_delay(int fd, int ms);
 int __debugfs_write(const char *path, const char *text);
+/* What breaks the rules until "none": breaches of the contract are no failure meanwhile. */
 void vrnic_misbehave(const char *how);
 void vrnic_misbehave_of(const char *device, const char *how);
 /* The dma-buf of memory of the system's dma-heap, mapped at @p. */
@@ -110,6 +111,8 @@ int dma_heap_buffer(uint64_t size, uint8_t **p);
 bool pages_are_shown(void);
 char *read_file(const char *path);
 
+/* Breaches of the dma-buf contract are on purpose from here on, or are none any more. */
+void breaches_on_purpose(bool begin);
 /* Lines of the kernel's log that match an extended regular expression. */
 int count_in_dmesg(const char *pattern);
 /* Accesses that an IOMMU has blocked so far. */
@@ -133,7 +136,8 @@ int vvram_open_again(void);
 /* The card whose driver is called so, or -1. */
 int open_card(const char *driver);
 
-/* The test module of igt-tests/modules, which is loaded for that: rmmod it in the end. */
+/* The test modules of igt-tests/modules, which are loaded for that: rmmod them in the end. */
+int open_careless(void);
 int open_rogue(void);
 int open_holder(void);
 

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef VRNIC_AUDIT_H
+#define VRNIC_AUDIT_H
+
+struct vrnic_device;
+struct vrnic_mr;
+
+void vrnic_audit_begin(struct vrnic_mr *mr);
+void vrnic_audit_locked(struct vrnic_mr *mr);
+void vrnic_audit_init(struct vrnic_device *vdev);
+void vrnic_audit_fini(struct vrnic_device *vdev);
+
+#endif /* VRNIC_AUDIT_H */
