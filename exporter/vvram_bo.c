@@ -145,7 +145,8 @@ static struct vvram_bo *vvram_bo_init(struct vvram_device *vdev, u64 size, u32 m
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
 	bo->ttm.base.funcs = &vvram_gem_funcs;
-	bo->contiguous = contiguous;
+	bo->contiguous = kind & VVRAM_BO_CONTIGUOUS;
+	bo->is_svm = kind & VVRAM_BO_SVM;
 	bo->creator = vvram_client_get(creator);
 	bo->home = mem_type;
 
@@ -224,7 +225,8 @@ struct vvram_bo *vvram_bo_create(struct vvram_device *vdev, u64 size, u32 mem_ty
 	if (IS_ERR(bo))
 		return bo;
 
-	vvram_bo_publish(bo);
+	if (!bo->is_svm)
+		vvram_bo_publish(bo);
 	return bo;
 }
 

@@ -11,6 +11,11 @@
 #include "vvram_client.h"
 #include "vvram_drv.h"
 
+/* VVRAM_BO_CONTIGUOUS - in one piece when in VRAM */
+#define VVRAM_BO_CONTIGUOUS	BIT(0)
+/* VVRAM_BO_SVM - a block for pages of processes: what is there is up to who asked for it */
+#define VVRAM_BO_SVM		BIT(1)
+
 /**
  * struct vvram_bo - a buffer
  */

@@ -21,6 +21,8 @@ struct vvram_client {
 	char comm[TASK_COMM_LEN];
 	/** @copy_ns: Time that the copy engine spent on its buffers. */
 	atomic64_t copy_ns;
+	/** @svm_pages: Pages in VRAM of processes that moved them there by this file. */
+	atomic64_t svm_pages;
 };
 
 int vvram_client_open(struct drm_device *drm, struct drm_file *file);

@@ -25,6 +25,10 @@
 #include "vvram_dma_buf.h"
 #include "vvram_drv.h"
 #include "vvram_ioctl.h"
+#include "vvram_pages.h"
+#include "vvram_place.h"
+#include "vvram_quarantine.h"
+#include "vvram_svm.h"
 
 static bool vvram_soft;
 module_param_named(soft, vvram_soft, bool, 0444);

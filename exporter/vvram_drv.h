@@ -11,6 +11,8 @@
 #include <drm/ttm/ttm_device.h>
 
 #include "vvram_chaos.h"
+#include "vvram_strict.h"
+#include "vvram_svm.h"
 #include "vvram_vram.h"
 #include "vvram_vram_mgr.h"
 
@@ -29,6 +31,9 @@ struct vvram_device {
 	struct vvram_vram vram;
 	/** @vram_mgr: Who has which part of it. */
 	struct vvram_vram_mgr vram_mgr;
+
+	/** @svm: Pages of processes in VRAM. */
+	struct vvram_svm svm;
 
 	/** @copy_wq: Runs the jobs of the copy engine. */
 	struct workqueue_struct *copy_wq;

@@ -27,6 +27,7 @@
 #include "vvram_pages.h"
 #include "vvram_place.h"
 #include "vvram_revoke.h"
+#include "vvram_svm.h"
 #include "vvram_sync.h"
 
 /* TTM's name for a placement that userspace may ask for. */
@@ -226,11 +227,21 @@ static int vvram_query(struct vvram_device *vdev, struct drm_file *file,
 		.swapouts = atomic64_read(&vdev->swapouts),
 		.system_pinned = atomic64_read(&vdev->system_pinned),
 		.system_pin_limit = vvram_pin_limit(vdev, TTM_PL_TT),
+		.vram_held = held,
+		.violations = atomic64_read(&vdev->strict.violations),
+		.svm_used = vvram_svm_used(vdev),
+		.svm_moved = (u64)atomic64_read(&vdev->svm.moved) << PAGE_SHIFT,
 	};
 	if (compat_dma_buf_is_dynamic_kernel())
 		args->flags |= DRM_VVRAM_QUERY_DYNAMIC;
 	if (vdev->vram.provider)
 		args->flags |= DRM_VVRAM_QUERY_P2P;
+	if (vdev->vram.pages)
+		args->flags |= DRM_VVRAM_QUERY_PAGES;
+	if (vdev->svm.select)
+		args->flags |= DRM_VVRAM_QUERY_SVM;
+	if (vdev->svm.select == MIGRATE_VMA_SELECT_DEVICE_COHERENT)
+		args->flags |= DRM_VVRAM_QUERY_SVM_COHERENT;
 	return 0;
 }
 
@@ -318,6 +329,25 @@ static int vvram_gem_revoke(struct vvram_device *vdev, struct drm_file *file,
 	return vvram_revoke(bo);
 }
 
+static int vvram_svm_migrate(struct vvram_device *vdev, struct drm_file *file,
+			     struct drm_vvram_svm_migrate *args)
+{
+	u64 end;
+	u32 mem_type;
+	int ret;
+
+	if (args->flags || !args->length || args->done > args->length ||
+	    args->moved > args->done || check_add_overflow(args->address, args->length, &end) ||
+	    !PAGE_ALIGNED(args->address | args->length | args->done | args->moved))
+		return -EINVAL;
+	ret = vvram_placement_to_ttm(args->placement, &mem_type);
+	if (ret)
+		return ret;
+	if (!vdev->svm.select)
+		return -EOPNOTSUPP;
+	return vvram_svm_move_range(vdev, file->driver_priv, mem_type == TTM_PL_VRAM, args);
+}
+
 /* What most scanout hardware wants of a line. */
 #define VVRAM_DUMB_PITCH	64
 
@@ -366,6 +396,7 @@ VVRAM_IOCTL_FN(gem_info, drm_vvram_gem_info)
 VVRAM_IOCTL_FN(query, drm_vvram_query)
 VVRAM_IOCTL_FN(gem_attachments, drm_vvram_gem_attachments)
 VVRAM_IOCTL_FN(gem_revoke, drm_vvram_gem_revoke)
+VVRAM_IOCTL_FN(svm_migrate, drm_vvram_svm_migrate)
 
 const struct drm_ioctl_desc vvram_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(VVRAM_GEM_CREATE, vvram_gem_create_ioctl, DRM_RENDER_ALLOW),
@@ -375,6 +406,7 @@ const struct drm_ioctl_desc vvram_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(VVRAM_QUERY, vvram_query_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(VVRAM_GEM_ATTACHMENTS, vvram_gem_attachments_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(VVRAM_GEM_REVOKE, vvram_gem_revoke_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(VVRAM_SVM_MIGRATE, vvram_svm_migrate_ioctl, DRM_RENDER_ALLOW),
 };
 
 const int vvram_num_ioctls = ARRAY_SIZE(vvram_ioctls);

@@ -237,6 +237,8 @@ int vvram_move(struct ttm_buffer_object *tbo, bool evict, struct ttm_operation_c
 		return 0;
 	}
 	bo = ttm_to_vvram_bo(tbo);
+	if (bo->is_svm)
+		return vvram_svm_move_block(bo, new_mem);
 
 	if (old_mem && old_mem->mem_type != TTM_PL_VRAM && !to_vram)
 		return vvram_move_system(bo, new_mem);

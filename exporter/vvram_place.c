@@ -22,6 +22,7 @@
 #include "vvram_drv.h"
 #include "vvram_pages.h"
 #include "vvram_place.h"
+#include "vvram_svm.h"
 #include "vvram_sync.h"
 
 /* Between two attempts to make room where users of pages are in the way. */

@@ -158,6 +158,37 @@ DEFINE_EVENT(vvram_copy, vvram_copy_end,
 	TP_PROTO(unsigned long inode, u64 size, int value),
 	TP_ARGS(inode, size, value));
 
+#define show_vvram_svm_cause(cause)			\
+	__print_symbolic(cause,				\
+			 { VVRAM_SVM_CALL, "call" },	\
+			 { VVRAM_SVM_FAULT, "fault" },	\
+			 { VVRAM_SVM_EVICT, "evict" },	\
+			 { VVRAM_SVM_END, "end" })
+
+/* address: of a process, or 0; pages: those that went, of those that were to */
+TRACE_EVENT(vvram_svm,
+	TP_PROTO(unsigned long address, bool to_vram, enum vvram_svm_cause cause,
+		 unsigned long pages, unsigned long of),
+	TP_ARGS(address, to_vram, cause, pages, of),
+	TP_STRUCT__entry(
+		__field(unsigned long, address)
+		__field(bool, to_vram)
+		__field(u32, cause)
+		__field(unsigned long, pages)
+		__field(unsigned long, of)
+	),
+	TP_fast_assign(
+		__entry->address = address;
+		__entry->to_vram = to_vram;
+		__entry->cause = cause;
+		__entry->pages = pages;
+		__entry->of = of;
+	),
+	TP_printk("address=%#lx to=%s cause=%s pages=%lu of=%lu", __entry->address,
+		  __entry->to_vram ? "vram" : "system", show_vvram_svm_cause(__entry->cause),
+		  __entry->pages, __entry->of)
+);
+
 #endif /* VVRAM_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

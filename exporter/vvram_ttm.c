@@ -14,6 +14,8 @@
 #include "vvram_bo.h"
 #include "vvram_drv.h"
 #include "vvram_move.h"
+#include "vvram_pages.h"
+#include "vvram_svm.h"
 #include "vvram_trace.h"
 
 /**
@@ -141,7 +143,9 @@ static void vvram_evict_flags(struct ttm_buffer_object *bo, struct ttm_placement
 		placement->num_placement = 0;
 		return;
 	}
-	placement->placement = bo->resource->mem_type == TTM_PL_VRAM ? &to_tt : &to_system;
+	/* Nothing is left of a block of SVM when its pages have gone. */
+	placement->placement = bo->resource->mem_type == TTM_PL_VRAM &&
+			       !ttm_to_vvram_bo(bo)->is_svm ? &to_tt : &to_system;
 	placement->num_placement = 1;
 }
 

@@ -15,6 +15,7 @@
 #include "p2pdma.h"
 #include "vvram_drm.h"
 #include "vvram_drv.h"
+#include "vvram_svm.h"
 
 #define VVRAM_BAR	2
 
@@ -171,12 +172,10 @@ int vvram_vram_init_pci(struct vvram_device *vdev, struct pci_dev *pdev)
 	vram->ops = &vvram_pci_ops;
 	vram->base = pci_resource_start(pdev, VVRAM_BAR);
 	vram->size = ALIGN_DOWN(pci_resource_len(pdev, VVRAM_BAR), PAGE_SIZE);
-	vram->caching = ttm_write_combined;
-
-	io = devm_ioremap_wc(&pdev->dev, vram->base, vram->size);
-	if (!io)
-		return -ENOMEM;
-	iosys_map_set_vaddr_iomem(&vram->map, io);
+	ret = vvram_svm_is_wanted() ? vvram_pci_map_cached(vdev, pdev) :
+				      vvram_pci_map_wc(vram, pdev);
+	if (ret)
+		return ret;
 
 	ret = compat_p2pdma_init(pdev, VVRAM_BAR, &vram->provider);
 	if (ret || !vvram_vram_wants_pages())

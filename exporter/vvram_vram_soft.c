@@ -15,6 +15,7 @@
 #include "vvram_dma_buf.h"
 #include "vvram_drm.h"
 #include "vvram_drv.h"
+#include "vvram_svm.h"
 
 /* Longest page aligned entry that fits the 32 bit length of a scatterlist. */
 #define VVRAM_SG_MAX	ALIGN_DOWN(UINT_MAX, PAGE_SIZE)
@@ -176,7 +177,10 @@ int vvram_vram_init_soft(struct vvram_device *vdev, u64 size)
 	vram->pages = vvram_vram_wants_pages();
 	iosys_map_set_vaddr(&vram->map, page_address(pages));
 
-	return drmm_add_action_or_reset(&vdev->drm, vvram_soft_free_pages, vram);
+	ret = drmm_add_action_or_reset(&vdev->drm, vvram_soft_free_pages, vram);
+	if (ret || !vvram_svm_is_wanted())
+		return ret;
+	return vvram_svm_init_private(vdev);
 }
 
 #if IS_ENABLED(CONFIG_KUNIT)

@@ -40,6 +40,8 @@ enum drm_vvram_ioctl_id {
 	DRM_VVRAM_GEM_ATTACHMENTS,
 	/** @DRM_VVRAM_GEM_REVOKE: Take a buffer away from its importers. */
 	DRM_VVRAM_GEM_REVOKE,
+	/** @DRM_VVRAM_SVM_MIGRATE: Move memory of the caller's to VRAM or back. */
+	DRM_VVRAM_SVM_MIGRATE,
 };
 
 /**
@@ -226,6 +228,25 @@ enum drm_vvram_backend {
 /** DRM_VVRAM_QUERY_P2P - VRAM can be reached by PCI peers */
 #define DRM_VVRAM_QUERY_P2P			(1 << 1)
 
+/**
+ * DRM_VVRAM_QUERY_PAGES - CPU mappings have pages
+ *
+ * A pointer to a buffer may be given to whatever takes one: O_DIRECT, io_uring, vmsplice,
+ * RDMA on demand. Who has a page keeps the buffer from being moved, and is waited for.
+ * Uses without an end in sight (io_uring's registered buffers, RDMA regions that are
+ * pinned), which write, are -EFAULT unless the module's parameter longterm allows them.
+ */
+#define DRM_VVRAM_QUERY_PAGES			(1 << 2)
+
+/** DRM_VVRAM_QUERY_SVM - DRM_IOCTL_VVRAM_SVM_MIGRATE is there */
+#define DRM_VVRAM_QUERY_SVM			(1 << 3)
+/**
+ * DRM_VVRAM_QUERY_SVM_COHERENT - memory that was moved to VRAM stays there while CPUs use it
+ *
+ * Else the first access of a CPU's, or of the kernel's for it, brings it back.
+ */
+#define DRM_VVRAM_QUERY_SVM_COHERENT		(1 << 4)
+
 /** struct drm_vvram_query - argument of DRM_IOCTL_VVRAM_QUERY */
 struct drm_vvram_query {
 	/** @pad: Must be zero. */
@@ -258,6 +279,14 @@ struct drm_vvram_query {
 	__u64 system_pinned;
 	/** @system_pin_limit: Out: most bytes of system memory that may be pinned. */
 	__u64 system_pin_limit;
+	/** @vram_held: Out: bytes of VRAM of ended buffers, of which somebody has pages. */
+	__u64 vram_held;
+	/** @violations: Out: breaches of the dma-buf contract by importers; the log names them. */
+	__u64 violations;
+	/** @svm_used: Out: bytes of VRAM that are memory of processes. */
+	__u64 svm_used;
+	/** @svm_moved: Out: bytes of such memory that went to VRAM or came back. */
+	__u64 svm_moved;
 };
 
 /** enum drm_vvram_reach - whether an importer reaches VRAM, and why not */
@@ -335,6 +364,43 @@ struct drm_vvram_gem_revoke {
 	__u32 pad;
 };
 
+/**
+ * struct drm_vvram_svm_migrate - argument of DRM_IOCTL_VVRAM_SVM_MIGRATE
+ *
+ * Moves memory of the calling process, from @address on, to @placement. Pointers to it stay
+ * valid, with the same bytes; memory that was never touched is zeroed, and is there
+ * afterwards. VRAM is made by evicting others, whose turn it is, and this memory
+ * is evicted in its turn.
+ *
+ * What can not move stays and is no error: @moved tells how much did. Only anonymous memory
+ * moves, that is not locked (mlock()) nor of huge pages (MAP_HUGETLB): mappings of files
+ * and devices stay, as do pages that are there already, are swapped out, or are in use by
+ * others just then. Larger pages are split.
+ *
+ * A call that a signal interrupted (-EINTR) has written to @done and @moved how far it came,
+ * and goes on from there when it is made again with the same structure.
+ *
+ * Errors: -EINVAL for an @address, @length, @done or @moved that is no multiple of the page
+ * size, a @length of zero, an overflow, a @done beyond @length or a @moved beyond @done, unknown
+ * @flags or @placement; -EFAULT when something of the range is not mapped, before anything is
+ * moved if that is so at the call; -ENOSPC or -ENOMEM when VRAM has no room, and none is to
+ * come; -EOPNOTSUPP without DRM_VVRAM_QUERY_SVM.
+ */
+struct drm_vvram_svm_migrate {
+	/** @address: In: first byte. */
+	__u64 address;
+	/** @length: In: bytes. */
+	__u64 length;
+	/** @placement: In: VRAM or SYSTEM of &enum drm_vvram_placement. */
+	__u32 placement;
+	/** @flags: In: must be zero. */
+	__u32 flags;
+	/** @done: In: zero, or what an interrupted call left. Out: bytes that were looked at. */
+	__u64 done;
+	/** @moved: In: zero, or what an interrupted call left. Out: bytes that moved. */
+	__u64 moved;
+};
+
 #define DRM_IOCTL_VVRAM_GEM_CREATE \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_VVRAM_GEM_CREATE, struct drm_vvram_gem_create)
 #define DRM_IOCTL_VVRAM_GEM_MMAP_OFFSET \
@@ -349,6 +415,8 @@ struct drm_vvram_gem_revoke {
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_VVRAM_GEM_ATTACHMENTS, struct drm_vvram_gem_attachments)
 #define DRM_IOCTL_VVRAM_GEM_REVOKE \
 	DRM_IOW(DRM_COMMAND_BASE + DRM_VVRAM_GEM_REVOKE, struct drm_vvram_gem_revoke)
+#define DRM_IOCTL_VVRAM_SVM_MIGRATE \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_VVRAM_SVM_MIGRATE, struct drm_vvram_svm_migrate)
 
 #if defined(__cplusplus)
 }
