@@ -107,7 +107,7 @@ declare -A entry_of
 #   without=A,B     all of ours but these
 #   third=1         IGT's own tests that fit, too
 #   stock=KIND      no tests, but programs that people have: tools/guest/programs KIND
-#   vvram=PARAMS, vrnic=PARAMS, cmdline=WORDS, mem=SIZE   as tools/vm has them
+#   vvram=PARAMS, vrnic=PARAMS, cmdline=WORDS, mem=SIZE, peer=COMMAND   as tools/vm has them
 entry() {
 	local i=$entries word special
 
@@ -115,11 +115,11 @@ entry() {
 	shift 2
 	for word; do
 		case $word in
-		tests=* | without=* | third=* | stock=* | vvram=* | vrnic=* | cmdline=* | mem=*) entry_of[$i,${word%%=*}]=${word#*=} ;;
+		tests=* | without=* | third=* | stock=* | vvram=* | vrnic=* | cmdline=* | mem=* | peer=*) entry_of[$i,${word%%=*}]=${word#*=} ;;
 		*) die "the matrix has '$word', which nothing knows" ;;
 		esac
 	done
-	special=$(xargs <<<"${entry_of[$i,stock]-} ${entry_of[$i,vvram]-} ${entry_of[$i,vrnic]-} ${entry_of[$i,cmdline]-}")
+	special=$(xargs <<<"${entry_of[$i,stock]-} ${entry_of[$i,vvram]-} ${entry_of[$i,vrnic]-} ${entry_of[$i,cmdline]-} ${entry_of[$i,peer]+a peer}")
 	entry_of[$i,name]="${entry_of[$i,kernel]} on ${entry_of[$i,machine]}${special:+ with $special}"
 	entry_of[$i,dir]=$work/$(printf '%02d' $((i + 1)))-$(tr -c '[:alnum:].\n' - <<<"${entry_of[$i,name]}")
 	entries=$((entries + 1))
@@ -175,7 +175,7 @@ run_guest() {
 	"$here/vm" run --built --kernel "${entry_of[$i,kernel]}" --machine "${entry_of[$i,machine]}" \
 		--vvram "${entry_of[$i,vvram]-}" --vrnic "${entry_of[$i,vrnic]-}" \
 		--cmdline "${entry_of[$i,cmdline]-}" --mem "${entry_of[$i,mem]-2G}" \
-		--out "$dir" --timeout "${limit:-1500}" \
+		--peer "${entry_of[$i,peer]-}" --out "$dir" --timeout "${limit:-1500}" \
 		--add "$cache/build/user/out" --add "$here/guest/igt" --add "$here/guest/programs" \
 		--add "$here/guest/pyverbs" --add "$here/guest/pyverbs-skips" --add "$here/guest/mpi-exchange" \
 		"${theirs[@]}" \
