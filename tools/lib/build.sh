@@ -61,13 +61,27 @@ build_modules() {
 	fi
 }
 
+# build_theirs RELEASE DIR: the modules that DIR's Kbuild names; says where they are
+build_theirs() {
+	local release=$1 from=$2 dir
+
+	dir=$cache/kbuild/$release/$(basename "$from")
+	need rsync rsync
+	mkdir -p "$dir"
+	"${sync[@]}" --delete --exclude='*.mod.c' --include='*.[chS]' --include='Kbuild*' --include='Makefile*' \
+		--include='*/' --exclude='*' "$from/" "$dir/"
+	in_root "$dir" make -s -C "/lib/modules/$release/build" M=/mnt W=1 -j"$(nproc)" >&2 ||
+		die "$from does not build for $release"
+	find "$dir" -name '*.ko'
+}
+
 # build_user: the provider, the tests, the demo, churn, fuzzer, benchmark and what programs preload
 build_user() {
 	local dir=$cache/build/user
 
 	need rsync rsync
 	mkdir -p "$dir"
-	rsync -a --checksum --delete --exclude=/out "$repo/igt-tests" "$repo/uapi" "$repo/provider" "$repo/tools" "$dir/"
+	"${sync[@]}" --delete --exclude=/out "$repo/igt-tests" "$repo/uapi" "$repo/provider" "$repo/tools" "$repo/examples" "$dir/"
 	[ -n "${IGT_SRC:-}" ] && rsync -a --delete "$IGT_SRC/" "$dir/igt-src/"
 	build_rdma_headers
 	"${sync[@]}" "$rdma_dir/include" "$dir/rdma-core/"
@@ -78,6 +92,8 @@ build_user() {
 		die "the tests do not build"
 	in_root "$dir" make -s -C /mnt/tools/demo OUT=/mnt/out >&2 ||
 		die "the demo does not build"
+	in_root "$dir" make -s -C /mnt/examples/test OUT=/mnt/out >&2 ||
+		die "the example of a test does not build"
 	in_root "$dir" make -s -C /mnt/tools/stress OUT=/mnt/out >&2 ||
 		die "churn and fuzzer do not build"
 	in_root "$dir" make -s -C /mnt/tools/bench OUT=/mnt/out >&2 ||

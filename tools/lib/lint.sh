@@ -4,8 +4,8 @@
 # Static checks, each a function that prints what it found and fails.
 
 # Parts that run in the kernel, and parts that do not.
-lint_modules=(exporter importer compat igt-tests/modules tools/p2p-distance tools/debug-kernel tools/bench/module)
-lint_user=(igt-tests/*.c igt-tests/lib igt-tests/igt provider tools/demo tools/stress tools/movable tools/bench/*.c)
+lint_modules=(exporter importer compat igt-tests/modules tools/p2p-distance tools/debug-kernel tools/bench/module examples/importer examples/exporter)
+lint_user=(igt-tests/*.c igt-tests/lib igt-tests/igt provider tools/demo tools/stress tools/movable tools/bench/*.c examples/test)
 
 lint_prepare() {
 	"$here/vm" build && "$here/vm" modules

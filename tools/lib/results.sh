@@ -172,6 +172,8 @@ run_guest() {
 	echo "$own $third" >"$dir/programs"
 	: >"$dir/results"
 	[ -z "${entry_of[$i,stock]-}" ] || script=(programs "${entry_of[$i,stock]}")
+	[ "${entry_of[$i,stock]-}" != examples ] ||
+		theirs=(--add "$cache/kbuild/$(kernel_release "${entry_of[$i,kernel]}")")
 	"$here/vm" run --built --kernel "${entry_of[$i,kernel]}" --machine "${entry_of[$i,machine]}" \
 		--vvram "${entry_of[$i,vvram]-}" --vrnic "${entry_of[$i,vrnic]-}" \
 		--cmdline "${entry_of[$i,cmdline]-}" --mem "${entry_of[$i,mem]-2G}" \
