@@ -27,6 +27,9 @@
  * Description: What was mapped ahead is not faulted in; hints of what is not there fail.
  * SUBTEST: owner-gone
  * Description: A region ends with the address space that it is of, not with another.
+ * SUBTEST: ended-while-freed
+ * Description: The memory of a region is freed while the region ends; who has it next finds
+ *	it as free memory has to be, or the kernel complains.
  * SUBTEST: killed
  * Description: Clients are killed while their pages are faulted in.
  * SUBTEST: bad-arguments
@@ -637,6 +640,40 @@ static void test_owner_gone(void)
 	munmap(p, SIZE);
 }
 
+struct freed {
+	void *p;
+	uint64_t size;
+	pthread_barrier_t at_once;
+};
+
+static void *free_memory(void *arg)
+{
+	struct freed *f = arg;
+
+	pthread_barrier_wait(&f->at_once);
+	munmap(f->p, f->size);
+	return NULL;
+}
+
+static void test_ended_while_freed(int rounds)
+{
+	static struct freed f = { .size = MIB(32) };
+	struct vrnic_reg_mr reg;
+	pthread_t thread;
+
+	pthread_barrier_init(&f.at_once, NULL, 2);
+	while (rounds--) {
+		f.p = map_at(NULL, f.size, PROT_READ | PROT_WRITE);
+		reg = reg_by_address(f.p, f.size);
+		igt_assert_eq(advise(reg.handle, VRNIC_ADVISE_PREFETCH_WRITE, VRNIC_ADVISE_FLUSH), 0);
+		igt_assert_eq(pthread_create(&thread, NULL, free_memory, &f), 0);
+		pthread_barrier_wait(&f.at_once);
+		vrnic_dereg_mr(nic, reg.handle);
+		pthread_join(thread, NULL);
+	}
+	pthread_barrier_destroy(&f.at_once);
+}
+
 static void be_killed(void)
 {
 	uint8_t *p = map_at(NULL, MIB(16), PROT_READ | PROT_WRITE);
@@ -765,6 +802,9 @@ igt_main
 	igt_describe("An address is one of the address space that it was registered in.");
 	igt_subtest("owner-gone")
 		test_owner_gone();
+	igt_describe("Pages are not touched once they are not the process's.");
+	igt_subtest("ended-while-freed")
+		test_ended_while_freed(30);
 	igt_describe("Nothing is left of who is killed.");
 	igt_subtest("killed")
 		test_killed();

@@ -357,13 +357,18 @@ static void vrnic_hmm_release(struct vrnic_mr *mr)
 
 	if (!hmm)
 		return;
-	if (hmm->following)
-		mmu_interval_notifier_remove(&hmm->notifier);
 
+	/*
+	 * Nobody uses the region any more, so that no page comes. Those that are there are its
+	 * own as long as it would be told of their end: without the notifier they may be
+	 * somebody else's already.
+	 */
 	down_write(&mr->access);
 	mr->mapped = false;
 	vrnic_hmm_unmap(hmm, 0, hmm->nr - 1);
 	up_write(&mr->access);
+	if (hmm->following)
+		mmu_interval_notifier_remove(&hmm->notifier);
 
 	if (hmm->dma.pfn_list)
 		compat_hmm_map_free(mr->map.dev, &hmm->dma);
