@@ -132,6 +132,21 @@ static uint64_t pieces_visited(void)
 	return strtoull(at + strlen("pieces: "), NULL, 10);
 }
 
+/* What is still being copied from, or cleared, is free only then: others would be evicted. */
+static void wait_for_room(uint64_t size)
+{
+	uint64_t end = now_ms() + 10000;
+	struct drm_vvram_query query;
+
+	for (;;) {
+		query = vvram_query(fd);
+		if (query.vram_size - query.vram_used >= size)
+			return;
+		igt_assert_lt(now_ms(), end);
+		usleep(1000);
+	}
+}
+
 /*
  * Leaves every second page of a part of VRAM free, @count in all. An allocator in which
  * nothing is left of earlier clients gives small buffers one behind the other.
@@ -139,7 +154,6 @@ static uint64_t pieces_visited(void)
 static void make_holes(uint32_t *handles, uint32_t count, uint32_t *rest)
 {
 	struct drm_vvram_query query;
-	uint64_t end;
 	uint32_t i;
 
 	vvram_wait_unused(fd);
@@ -149,12 +163,7 @@ static void make_holes(uint32_t *handles, uint32_t count, uint32_t *rest)
 	*rest = vvram_create(fd, query.vram_size - query.vram_used, VRAM);
 	for (i = 0; i < count; i++)
 		gem_close(fd, handles[2 * i + 1]);
-	/* One that is still being cleared is free only then, and others would be evicted. */
-	end = now_ms() + 10000;
-	while (vvram_query(fd).vram_used > query.vram_size - count * 4096) {
-		igt_assert_lt(now_ms(), end);
-		usleep(1000);
-	}
+	wait_for_room(count * 4096);
 }
 
 static void check_visits(const char *what, uint64_t before, uint32_t count)
@@ -199,6 +208,7 @@ static void test_pieces(uint32_t count)
 	vvram_move(fd, handle, SYSTEM);
 	check_visits("move to system memory", before, pieces);
 	pattern_check(p, size, count);
+	wait_for_room(size);
 	before = pieces_visited();
 	vvram_move(fd, handle, VRAM);
 	check_visits("move to VRAM", before, pieces_of(handle, count));
