@@ -180,6 +180,38 @@ int vvram_attachment_refuse_bounced(struct dma_buf_attachment *attach)
 	return -EOPNOTSUPP;
 }
 
+/**
+ * vvram_attachment_max_segment() - the longest segment that an importer's device takes
+ * @attach: the attachment
+ *
+ * Return: bytes, whole pages (Documentation/core-api/dma-api.rst).
+ */
+size_t vvram_attachment_max_segment(struct dma_buf_attachment *attach)
+{
+	size_t max = min_t(size_t, dma_get_max_seg_size(attach->dev),
+			   dma_max_mapping_size(attach->dev));
+
+	return max_t(size_t, ALIGN_DOWN(max, PAGE_SIZE), PAGE_SIZE);
+}
+
+static struct sg_table *vvram_make_system_table(struct dma_buf_attachment *attach,
+						struct ttm_tt *tt)
+{
+	struct sg_table *sgt;
+	int ret;
+
+	sgt = kzalloc(sizeof(*sgt), GFP_KERNEL);
+	if (!sgt)
+		return ERR_PTR(-ENOMEM);
+	ret = sg_alloc_table_from_pages_segment(sgt, tt->pages, tt->num_pages, 0,
+						(u64)tt->num_pages << PAGE_SHIFT,
+						vvram_attachment_max_segment(attach), GFP_KERNEL);
+	if (!ret)
+		return sgt;
+	kfree(sgt);
+	return ERR_PTR(ret);
+}
+
 static void vvram_unmap_system(struct dma_buf_attachment *attach, struct sg_table *sgt,
 			       enum dma_data_direction dir)
 {
@@ -192,11 +224,9 @@ static struct sg_table *vvram_map_system(struct vvram_bo *bo,
 					 struct dma_buf_attachment *attach,
 					 enum dma_data_direction dir)
 {
-	struct ttm_tt *tt = bo->ttm.ttm;
-	struct sg_table *sgt;
+	struct sg_table *sgt = vvram_make_system_table(attach, bo->ttm.ttm);
 	int ret = -EBUSY;
 
-	sgt = drm_prime_pages_to_sg(bo->ttm.base.dev, tt->pages, tt->num_pages);
 	if (IS_ERR(sgt))
 		return sgt;
 

@@ -54,6 +54,7 @@ struct vvram_mapping {
 struct dma_buf *vvram_dma_buf_export(struct drm_gem_object *gem, int flags);
 struct drm_gem_object *vvram_dma_buf_import(struct drm_device *drm, struct dma_buf *dmabuf);
 bool vvram_all_reach_vram(struct vvram_bo *bo);
+size_t vvram_attachment_max_segment(struct dma_buf_attachment *attach);
 int vvram_attachment_refuse_bounced(struct dma_buf_attachment *attach);
 
 #endif /* VVRAM_DMA_BUF_H */

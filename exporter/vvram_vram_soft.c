@@ -17,9 +17,6 @@
 #include "vvram_drv.h"
 #include "vvram_svm.h"
 
-/* Longest page aligned entry that fits the 32 bit length of a scatterlist. */
-#define VVRAM_SG_MAX	ALIGN_DOWN(UINT_MAX, PAGE_SIZE)
-
 static u32 vvram_soft_reach(struct vvram_vram *vram, struct dma_buf_attachment *attach,
 			    int *distance)
 {
@@ -31,12 +28,12 @@ static u32 vvram_soft_reach(struct vvram_vram *vram, struct dma_buf_attachment *
 	return DRM_VVRAM_REACH_VRAM;
 }
 
-static unsigned int vvram_soft_count_sg(const struct vvram_segments *segs)
+static unsigned int vvram_soft_count_sg(const struct vvram_segments *segs, size_t max)
 {
 	unsigned int i, n = 0;
 
 	for (i = 0; i < segs->count; i++)
-		n += DIV_ROUND_UP_ULL(segs->seg[i].size, VVRAM_SG_MAX);
+		n += DIV_ROUND_UP_ULL(segs->seg[i].size, max);
 	return n;
 }
 
@@ -58,7 +55,7 @@ static void vvram_soft_unmap_dma(struct device *dev, struct sg_table *sgt,
  * importers meet the same rules as with a BAR.
  */
 static struct sg_table *vvram_soft_map_dma(struct vvram_vram *vram, struct device *dev,
-					   const struct vvram_segments *segs,
+					   const struct vvram_segments *segs, size_t max,
 					   enum dma_data_direction dir)
 {
 	struct scatterlist *sg;
@@ -70,7 +67,7 @@ static struct sg_table *vvram_soft_map_dma(struct vvram_vram *vram, struct devic
 	if (!sgt)
 		return ERR_PTR(-ENOMEM);
 
-	ret = sg_alloc_table(sgt, vvram_soft_count_sg(segs), GFP_KERNEL);
+	ret = sg_alloc_table(sgt, vvram_soft_count_sg(segs, max), GFP_KERNEL);
 	if (ret) {
 		kfree(sgt);
 		return ERR_PTR(ret);
@@ -82,7 +79,7 @@ static struct sg_table *vvram_soft_map_dma(struct vvram_vram *vram, struct devic
 		u64 left = segs->seg[i].size;
 
 		while (left) {
-			size_t len = min_t(u64, left, VVRAM_SG_MAX);
+			size_t len = min_t(u64, left, max);
 			dma_addr_t addr;
 
 			addr = dma_map_page_attrs(dev, pfn_to_page(PHYS_PFN(phys)), 0, len,
@@ -122,7 +119,8 @@ static struct sg_table *vvram_soft_map(struct vvram_vram *vram, struct dma_buf_a
 	if (compat_dma_would_bounce(attach->dev, vram->base, vram->size))
 		return ERR_PTR(vvram_attachment_refuse_bounced(attach));
 
-	sgt = vvram_soft_map_dma(vram, attach->dev, segs, dir);
+	sgt = vvram_soft_map_dma(vram, attach->dev, segs, vvram_attachment_max_segment(attach),
+				 dir);
 	if (IS_ERR(sgt) || !compat_dma_table_is_bounced(attach->dev, sgt))
 		return sgt;
 

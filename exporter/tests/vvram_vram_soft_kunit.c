@@ -7,11 +7,13 @@
 #include "vvram_kunit.h"
 
 /* The length of an entry has 32 bits. */
+#define VVRAM_TEST_MAX	ALIGN_DOWN(UINT_MAX, PAGE_SIZE)
+
 static void vvram_test_count(struct kunit *test)
 {
 	static const struct vvram_segment seg[] = {
-		{ .size = SZ_4K }, { .size = VVRAM_SG_MAX }, { .size = VVRAM_SG_MAX + SZ_4K },
-		{ .size = 3 * (u64)VVRAM_SG_MAX },
+		{ .size = SZ_4K }, { .size = VVRAM_TEST_MAX }, { .size = VVRAM_TEST_MAX + SZ_4K },
+		{ .size = 3 * (u64)VVRAM_TEST_MAX },
 	};
 	static const unsigned int want[] = { 1, 1, 2, 3 };
 	struct vvram_segments *segs;
@@ -19,12 +21,12 @@ static void vvram_test_count(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(seg); i++) {
 		segs = vvram_test_segments(test, &seg[i], 1);
-		KUNIT_EXPECT_EQ(test, vvram_soft_count_sg(segs), want[i]);
+		KUNIT_EXPECT_EQ(test, vvram_soft_count_sg(segs, VVRAM_TEST_MAX), want[i]);
 		sum += want[i];
 		vvram_segments_put(segs);
 	}
 	segs = vvram_test_segments(test, seg, ARRAY_SIZE(seg));
-	KUNIT_EXPECT_EQ(test, vvram_soft_count_sg(segs), sum);
+	KUNIT_EXPECT_EQ(test, vvram_soft_count_sg(segs, VVRAM_TEST_MAX), sum);
 	vvram_segments_put(segs);
 }
 
@@ -47,7 +49,7 @@ static void vvram_test_table(struct kunit *test)
 	vram.base = virt_to_phys((void *)pages);
 	dev->dma_mask = &mask;
 
-	sgt = vvram_soft_map_dma(&vram, dev, segs, DMA_BIDIRECTIONAL);
+	sgt = vvram_soft_map_dma(&vram, dev, segs, VVRAM_TEST_MAX, DMA_BIDIRECTIONAL);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, sgt);
 	KUNIT_EXPECT_EQ(test, sgt->nents, ARRAY_SIZE(seg));
 	KUNIT_EXPECT_EQ(test, sgt->orig_nents, 0);
