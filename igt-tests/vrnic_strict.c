@@ -9,6 +9,10 @@
  * SUBTEST: exporter-%s
  * Description: A breach is counted, told by ioctl, and logged once with the
  *	exporter's name, the rule and its document.
+ * SUBTEST: exporter-moved-pinned
+ * Description: Nor is one of a pinned buffer, whether it is told of or not.
+ * SUBTEST: callbacks
+ * Description: How long exporters take to map and to unmap is told.
  * SUBTEST: exporter-moved-in-use
  * Description: A move without a notification is found in a region that is only used, while it
  *	is there and when it ends.
@@ -39,12 +43,17 @@ IGT_TEST_DESCRIPTION("Who breaks the rules is caught.");
 static int fd = -1, nic = -1, rogue = -1;
 static bool dynamic;
 
-static struct vrnic_reg_mr rogue_region(uint32_t fault)
+static struct vrnic_reg_mr rogue_region_of(uint32_t fault, uint32_t mode)
 {
 	struct rogue_export export = { .size = KIB(32), .fault = fault };
 
 	igt_assert_eq(do_call(rogue, ROGUE_IOC_EXPORT, &export), 0);
-	return vrnic_reg_dma_buf(nic, export.fd, VRNIC_MR_ON_DEMAND, export.size);
+	return vrnic_reg_dma_buf(nic, export.fd, mode, export.size);
+}
+
+static struct vrnic_reg_mr rogue_region(uint32_t fault)
+{
+	return rogue_region_of(fault, VRNIC_MR_ON_DEMAND);
 }
 
 static int advise(const struct vrnic_reg_mr *reg)
@@ -107,21 +116,51 @@ static void check_told(const char *rule)
 	igt_assert_eq(count_in_dmesg(pattern), 1);
 }
 
+static uint64_t vrnic_parameter(const char *name)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "/sys/module/vrnic/parameters/%s", name);
+	return strtoull(read_file(path), NULL, 10);
+}
+
+static bool is_translated(void)
+{
+	char path[200];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group/type", vrnic_query(nic).device);
+	return !access(path, F_OK) && !strncmp(read_file(path), "DMA", 3);
+}
+
+/* Where a breach can be made, and would be seen. */
+static void require_chance(uint32_t fault)
+{
+	igt_require_f(dynamic || (fault != ROGUE_LOCK && fault != ROGUE_MOVED &&
+				  fault != ROGUE_TABLE), "this kernel pins mapped buffers\n");
+	igt_require_f(fault != ROGUE_MASK || vrnic_parameter("dma_bits") < 64,
+		      "the device has all addresses\n");
+	igt_require_f(fault != ROGUE_SEGMENT || vrnic_parameter("max_segment") < KIB(32),
+		      "the device takes segments of any length\n");
+	igt_require_f(fault != ROGUE_RAW || is_translated(), "no IOMMU translates addresses\n");
+	igt_require_f(fault != ROGUE_TABLE || vrnic_parameter("audit_ms"), "there are no audits\n");
+}
+
 static void test_exporter(uint32_t fault, uint32_t violation, const char *rule, int error)
 {
 	struct vrnic_reg_mr reg;
 	uint32_t last;
 
-	igt_require_f(dynamic || (fault != ROGUE_LOCK && fault != ROGUE_MOVED),
-		      "this kernel pins mapped buffers\n");
-	igt_require_f(fault != ROGUE_PAGES || pages_are_shown(), "this kernel hides all pages\n");
+	require_chance(fault);
+	/* With a table of its own for the importer (CONFIG_DMABUF_DEBUG). */
+	igt_require_f((fault != ROGUE_PAGES && fault != ROGUE_TABLE) || pages_are_shown(),
+		      "this kernel hides all pages\n");
 	breaches_on_purpose(true);
 	reg = rogue_region(fault);
 	if (fault == ROGUE_FENCE)
 		set_fence_timeout("1");
 	igt_assert_eq(advise(&reg), error);
 	set_fence_timeout("60");
-	if (fault == ROGUE_LOCK)
+	if (fault == ROGUE_LOCK || fault == ROGUE_TABLE)
 		notify(&reg);
 	if (fault == ROGUE_MOVED)
 		igt_assert_eq(advise(&reg), 0);
@@ -145,12 +184,10 @@ static void read_region(const struct vrnic_reg_mr *reg)
 	munmap(local, KIB(32));
 }
 
-#define AUDIT_MS "/sys/module/vrnic/parameters/audit_ms"
-
 /* Until there are so many, or an audit has had its time. */
 static uint64_t wait_violations(const struct vrnic_reg_mr *reg, uint64_t many)
 {
-	uint64_t end = now_ms() + 3 * strtoul(read_file(AUDIT_MS), NULL, 10);
+	uint64_t end = now_ms() + 3 * vrnic_parameter("audit_ms");
 	uint32_t last;
 
 	while (violations(reg, &last) < many && now_ms() < end)
@@ -164,7 +201,7 @@ static void test_moved_in_use(void)
 	struct vrnic_reg_mr reg;
 
 	igt_require_f(dynamic, "this kernel pins mapped buffers\n");
-	igt_require_f(strtoul(read_file(AUDIT_MS), NULL, 10), "there are no audits\n");
+	igt_require_f(vrnic_parameter("audit_ms"), "there are no audits\n");
 	/* The control. */
 	reg = rogue_region(ROGUE_NONE);
 	read_region(&reg);
@@ -184,6 +221,68 @@ static void test_moved_in_use(void)
 	free_region(&reg);
 	igt_assert_eq_u64(vrnic_query(nic).counters.violations, before + 1);
 	breaches_on_purpose(false);
+}
+
+static void test_moved_pinned(void)
+{
+	struct vrnic_reg_mr reg;
+	uint64_t before;
+
+	igt_require_f(vrnic_parameter("audit_ms"), "there are no audits\n");
+	/* The control: used, and then taken away for good. */
+	before = vrnic_query(nic).counters.violations;
+	reg = rogue_region_of(ROGUE_NONE, VRNIC_MR_PINNED);
+	read_region(&reg);
+	notify(&reg);
+	igt_assert_eq(vrnic_query_mr(nic, reg.handle).state, VRNIC_MR_STATE_REVOKED);
+	free_region(&reg);
+	igt_assert_eq_u64(vrnic_query(nic).counters.violations, before);
+
+	breaches_on_purpose(true);
+	reg = rogue_region_of(ROGUE_MOVED, VRNIC_MR_PINNED);
+	read_region(&reg);
+	igt_assert_eq_u64(wait_violations(&reg, 1), 1);
+	free_region(&reg);
+	check_told("a pinned buffer changed its place");
+	igt_assert_eq_u64(vrnic_query(nic).counters.violations, before + 1);
+
+	reg = rogue_region_of(ROGUE_MOVED, VRNIC_MR_PINNED);
+	notify(&reg);
+	free_region(&reg);
+	igt_assert_eq_u64(vrnic_query(nic).counters.violations, before + 2);
+	breaches_on_purpose(false);
+}
+
+/* Of all devices, how many calls of an exporter's callback there were. */
+static uint64_t callbacks(const char *callback)
+{
+	char command[200];
+	uint64_t calls;
+	FILE *f;
+
+	snprintf(command, sizeof(command),
+		 "sed -n 's/^callback=%s calls=\\([0-9]*\\) .* exporter=rogue$/\\1/p' %s", callback,
+		 "/sys/kernel/debug/vrnic*/callbacks");
+	f = popen(command, "r");
+	igt_assert(f);
+	if (fscanf(f, "%" SCNu64, &calls) != 1)
+		calls = 0;
+	pclose(f);
+	return calls;
+}
+
+static void test_callbacks(void)
+{
+	uint64_t maps = callbacks("map"), unmaps = callbacks("unmap"), pins = callbacks("pin");
+	struct vrnic_reg_mr reg;
+
+	igt_require_f(vrnic_parameter("audit_ms"), "there are no audits\n");
+	reg = rogue_region_of(ROGUE_NONE, VRNIC_MR_PINNED);
+	igt_assert_eq_u64(callbacks("map"), maps + 1);
+	igt_assert_eq_u64(callbacks("pin"), pins + 1);
+	igt_assert_eq_u64(callbacks("unmap"), unmaps);
+	free_region(&reg);
+	igt_assert_eq_u64(callbacks("unmap"), unmaps + 1);
 }
 
 /* Two regions of one buffer, from its first half to its second. */
@@ -411,6 +510,18 @@ igt_main {
 		  "a KERNEL fence did not signal in time", -ETIMEDOUT },
 		{ "moved", ROGUE_MOVED, VRNIC_VIOLATION_MOVED,
 		  "the buffer changed its place without a notification", 0 },
+		{ "excess", ROGUE_EXCESS, VRNIC_VIOLATION_EXCESS,
+		  "the table leads beyond the buffer", 0 },
+		{ "mask", ROGUE_MASK, VRNIC_VIOLATION_MASK,
+		  "an address is beyond the DMA mask of the importer", -EINVAL },
+		{ "segment", ROGUE_SEGMENT, VRNIC_VIOLATION_SEGMENT,
+		  "a segment is longer than the importer takes", 0 },
+		{ "raw", ROGUE_RAW, VRNIC_VIOLATION_RAW,
+		  "the IOMMU does not know an address that was just mapped", -EFAULT },
+		{ "table", ROGUE_TABLE, VRNIC_VIOLATION_TABLE,
+		  "a table changed after it was handed out", 0 },
+		{ "size", ROGUE_SIZE, VRNIC_VIOLATION_SIZE,
+		  "the size of the buffer is not that of its file", 0 },
 	};
 
 	igt_fixture {
@@ -433,6 +544,12 @@ igt_main {
 	igt_describe("No use of a buffer that is elsewhere goes unnoticed.");
 	igt_subtest("exporter-moved-in-use")
 		test_moved_in_use();
+	igt_describe("A pin keeps a buffer where it is.");
+	igt_subtest("exporter-moved-pinned")
+		test_moved_pinned();
+	igt_describe("Who makes others wait is known by the time.");
+	igt_subtest("callbacks")
+		test_callbacks();
 	igt_describe("Two regions that take the buffer from each other come to an end.");
 	igt_subtest("exporter-in-turn")
 		test_in_turn();

@@ -15,6 +15,7 @@
 
 #include "vrnic_audit.h"
 #include "vrnic_check.h"
+#include "vrnic_dma_buf.h"
 #include "vrnic_mr.h"
 
 static uint vrnic_audit_ms;
@@ -29,6 +30,14 @@ static s64 vrnic_audit_uses(const struct vrnic_mr *mr)
 }
 
 /**
+ * vrnic_audit_is_on() - tell whether exporters are looked after
+ */
+bool vrnic_audit_is_on(void)
+{
+	return vrnic_audit_ms;
+}
+
+/**
  * vrnic_audit_begin() - a region has a new mapping
  * @mr: the region, its reservation held
  */
@@ -39,45 +48,88 @@ void vrnic_audit_begin(struct vrnic_mr *mr)
 	mr->map.audited = vrnic_audit_uses(mr);
 }
 
-/* A region that has lost its mapping meanwhile was told of the move. */
-static void vrnic_audit_compare(struct vrnic_mr *mr, struct sg_table *sgt)
+/**
+ * vrnic_audit_table() - a region has a table, or is about to give it back
+ * @mr: the region, its reservation held
+ * @made: it has it just now
+ */
+void vrnic_audit_table(struct vrnic_mr *mr, bool made)
 {
-	struct vrnic_mapping now = {};
-	bool moved;
+	u32 sum;
 
-	if (vrnic_mapping_set(&now, mr->pd->vdev->dev, sgt))
+	dma_resv_assert_held(mr->dmabuf->resv);
+
+	if (!vrnic_audit_ms)
 		return;
-	down_read(&mr->access);
-	moved = mr->mapped && vrnic_mapping_place(&mr->map) != vrnic_mapping_place(&now);
-	up_read(&mr->access);
-	vrnic_mapping_clear(&now);
-	if (moved)
-		vrnic_violation(mr, VRNIC_BREACH_MOVED);
+	sum = vrnic_table_sum(mr->sgt);
+	if (!made && sum != mr->sum)
+		vrnic_violation(mr, VRNIC_BREACH_TABLE);
+	mr->sum = sum;
 }
 
-static void vrnic_audit_map(struct vrnic_mr *mr)
+/* Where a region is; false for one without a mapping, also since a moment ago. */
+static bool vrnic_audit_place(struct vrnic_mr *mr, u32 *place)
+{
+	bool mapped;
+
+	down_read(&mr->access);
+	mapped = mr->mapped;
+	if (mapped)
+		*place = vrnic_mapping_place(&mr->map);
+	up_read(&mr->access);
+	return mapped;
+}
+
+/**
+ * vrnic_audit_lost() - a region is about to lose its mapping although it is pinned
+ * @mr: the region, its reservation held unless the exporter forgot
+ *
+ * That is a revocation, after which there is no other mapping, or none elsewhere: an exporter
+ * that gives one has moved the buffer. It is asked later on.
+ */
+void vrnic_audit_lost(struct vrnic_mr *mr)
+{
+	if (vrnic_audit_ms && mr->sgt)
+		mr->lost = vrnic_audit_place(mr, &mr->lost_place);
+}
+
+/* Whether the buffer is, by now, where it was. What has no mapping at all is nowhere else. */
+static bool vrnic_audit_is_at(struct vrnic_mr *mr, struct sg_table *sgt, u32 place)
+{
+	struct vrnic_mapping now = {};
+	bool there;
+
+	if (vrnic_mapping_set(&now, mr->pd->vdev->dev, sgt))
+		return true;
+	there = vrnic_mapping_place(&now) == place;
+	vrnic_mapping_clear(&now);
+	return there;
+}
+
+/* Asks for another mapping; an error is for whoever uses the region next. */
+static void vrnic_audit_map(struct vrnic_mr *mr, u32 place, u32 breach)
 {
 	s64 notified = atomic64_read(&mr->stats.invalidations);
 	struct sg_table *sgt;
 
-	mr->mapping = true;
-	sgt = dma_buf_map_attachment(mr->attach, mr->dir);
-	mr->mapping = false;
-	/* Whoever uses it next has the error. */
+	/* The core waits for as long as it takes, for an importer that is not told. */
+	if (!mr->ops->invalidate &&
+	    !dma_resv_test_signaled(mr->dmabuf->resv, DMA_RESV_USAGE_KERNEL))
+		return;
+	sgt = vrnic_dma_buf_map_table(mr);
 	if (IS_ERR(sgt))
 		return;
-	if (notified == atomic64_read(&mr->stats.invalidations))
-		vrnic_audit_compare(mr, sgt);
-	dma_buf_unmap_attachment(mr->attach, sgt, mr->dir);
+	/* A region that was notified meanwhile was told of the move. */
+	if (notified == atomic64_read(&mr->stats.invalidations) &&
+	    !vrnic_audit_is_at(mr, sgt, place))
+		vrnic_violation(mr, breach);
+	vrnic_dma_buf_unmap_table(mr, sgt);
 }
 
-/*
- * What can not be pinned does not move, and its exporter may have one table for an attachment,
- * which a second mapping would overwrite.
- */
+/* An exporter without pins may have one table for an attachment, and nothing that moves. */
 static bool vrnic_audit_can_move(const struct vrnic_mr *mr)
 {
-	return mr->ops->dynamic && mr->dmabuf->ops->pin;
+	return mr->dmabuf->ops->pin;
 }
 
 /**
@@ -89,15 +141,21 @@ static bool vrnic_audit_can_move(const struct vrnic_mr *mr)
 void vrnic_audit_locked(struct vrnic_mr *mr)
 {
 	s64 uses = vrnic_audit_uses(mr);
+	u32 place;
 
 	dma_resv_assert_held(mr->dmabuf->resv);
 
-	if (!vrnic_audit_ms || !mr->sgt || !mr->mapped || mr->stale || mr->map.audited == uses)
+	if (mr->lost) {
+		mr->lost = false;
+		vrnic_audit_map(mr, mr->lost_place, VRNIC_BREACH_PIN);
 		return;
-	if (!vrnic_audit_can_move(mr))
+	}
+	if (!vrnic_audit_ms || !mr->sgt || mr->stale || mr->map.audited == uses)
+		return;
+	if (!vrnic_audit_can_move(mr) || !vrnic_audit_place(mr, &place))
 		return;
 	mr->map.audited = uses;
-	vrnic_audit_map(mr);
+	vrnic_audit_map(mr, place, mr->ops->dynamic ? VRNIC_BREACH_MOVED : VRNIC_BREACH_PIN);
 }
 
 /* The region on a dma-buf after @index, with a reference, or NULL. */

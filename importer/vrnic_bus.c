@@ -137,6 +137,17 @@ static bool vrnic_find_bar(phys_addr_t phys, struct vrnic_aperture *ap)
 	return false;
 }
 
+/**
+ * vrnic_bus_is_bar() - tell whether an address is a BAR's on the bus
+ * @addr: the address, where bus addresses are physical ones
+ */
+bool vrnic_bus_is_bar(dma_addr_t addr)
+{
+	struct vrnic_aperture ap;
+
+	return vrnic_find_bar(addr, &ap);
+}
+
 static struct vrnic_aperture *vrnic_make_aperture(phys_addr_t phys)
 {
 	struct vrnic_aperture *ap;

@@ -28,6 +28,7 @@ int vrnic_bus_init(void);
 void vrnic_bus_fini(void);
 phys_addr_t vrnic_bus_to_phys(struct device *dev, dma_addr_t addr);
 bool vrnic_bus_is_ram(phys_addr_t phys);
+bool vrnic_bus_is_bar(dma_addr_t addr);
 bool vrnic_bus_is_translated(struct device *dev);
 int vrnic_bus_open_phys(struct vrnic_bus_view *view, phys_addr_t phys);
 int vrnic_bus_adopt(struct vrnic_bus_view *view, struct vrnic_bus_view *more);

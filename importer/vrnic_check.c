@@ -6,17 +6,15 @@
  * A breach is counted, logged once for each rule and exporter, and shown by ioctl.
  */
 
+#include <linux/crc32c.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
-#include <linux/math64.h>
+#include <linux/fs.h>
 #include <linux/scatterlist.h>
-#include <linux/sched/clock.h>
-#include <linux/seq_file.h>
-#include <linux/string.h>
-#include <linux/time64.h>
 
 #include "dma_bounce.h"
 #include "vrnic_check.h"
+#include "vrnic_exporter.h"
 #include "vrnic_mr.h"
 #include "vrnic_trace.h"
 
@@ -55,38 +53,44 @@ static const struct vrnic_rule {
 		"bounced",
 		"its addresses lead to bounce buffers", "dma_buf_map_attachment()",
 	},
+	[VRNIC_BREACH_EXCESS] = {
+		"excess",
+		"the table leads beyond the buffer", "dma_buf_ops.map_dma_buf",
+	},
+	[VRNIC_BREACH_MASK] = {
+		"mask",
+		"an address is beyond the DMA mask of the importer", "dma_buf_map_attachment()",
+	},
+	[VRNIC_BREACH_SEGMENT] = {
+		"segment",
+		"a segment is longer than the importer takes", "dma_buf_map_attachment()",
+	},
+	[VRNIC_BREACH_RAW] = {
+		"raw",
+		"the IOMMU does not know an address that was just mapped",
+		"dma_buf_map_attachment()",
+	},
+	[VRNIC_BREACH_TABLE] = {
+		"table",
+		"a table changed after it was handed out", "dma_buf_map_attachment()",
+	},
+	[VRNIC_BREACH_PIN] = {
+		"pin",
+		"a pinned buffer changed its place", "dma_buf_pin()",
+	},
+	[VRNIC_BREACH_SIZE] = {
+		"size",
+		"the size of the buffer is not that of its file", "dma_buf.size",
+	},
 };
 
-static struct vrnic_blamed *vrnic_blamed_find(struct vrnic_device *vdev, const char *exporter)
+/**
+ * vrnic_rule_name() - what a rule is called
+ * @what: one of &enum vrnic_breach, but not VRNIC_BREACH_NONE
+ */
+const char *vrnic_rule_name(u32 what)
 {
-	struct vrnic_blamed *blamed = vdev->blamed;
-	unsigned int i;
-
-	lockdep_assert_held(&vdev->blamed_lock);
-
-	for (i = 0; i < vdev->nr_blamed; i++)
-		if (!strncmp(blamed[i].exporter, exporter, sizeof(blamed[i].exporter) - 1))
-			return &blamed[i];
-	if (i == VRNIC_MAX_BLAMED)
-		return &blamed[i - 1];
-	vdev->nr_blamed++;
-	strscpy(blamed[i].exporter, i < VRNIC_MAX_BLAMED - 1 ? exporter : "others");
-	return &blamed[i];
-}
-
-/* Whether it is the exporter's first breach of that rule. */
-static bool vrnic_blame(struct vrnic_device *vdev, const char *exporter, u32 what)
-{
-	struct vrnic_blamed *blamed;
-	bool first;
-
-	spin_lock(&vdev->blamed_lock);
-	blamed = vrnic_blamed_find(vdev, exporter);
-	first = !blamed->count[what]++;
-	if (first)
-		blamed->first[what] = local_clock();
-	spin_unlock(&vdev->blamed_lock);
-	return first;
+	return vrnic_rules[what].name;
 }
 
 /**
@@ -103,36 +107,11 @@ void vrnic_violation(struct vrnic_mr *mr, u32 what)
 	WRITE_ONCE(mr->last_violation, what);
 	trace_vrnic_violation(mr, what);
 
-	if (vrnic_blame(vdev, exporter, what))
+	if (vrnic_exporter_blame(vdev, exporter, what))
 		dev_err(vdev->dev,
 			"exporter %s breaks the dma-buf contract: %s: %s (inode %lu; driver-api/dma-buf.rst, %s)\n",
 			exporter, vrnic_rules[what].name, vrnic_rules[what].text, mr->inode,
 			vrnic_rules[what].where);
-}
-
-/**
- * vrnic_show_contract() - who broke which rule, a line for each
- * @m: where to
- * @vdev: the device that has met it
- */
-void vrnic_show_contract(struct seq_file *m, struct vrnic_device *vdev)
-{
-	struct vrnic_blamed *blamed;
-	unsigned int what;
-	u64 first;
-
-	spin_lock(&vdev->blamed_lock);
-	for (blamed = vdev->blamed; blamed < vdev->blamed + vdev->nr_blamed; blamed++)
-		for (what = 0; what < VRNIC_BREACHES; what++) {
-			if (!blamed->count[what])
-				continue;
-			first = div_u64(blamed->first[what], NSEC_PER_MSEC);
-			seq_printf(m, "rule=%s count=%llu first=%llu.%03llu exporter=%s\n",
-				   vrnic_rules[what].name, blamed->count[what],
-				   div_u64(first, MSEC_PER_SEC), first % MSEC_PER_SEC,
-				   blamed->exporter);
-		}
-	spin_unlock(&vdev->blamed_lock);
 }
 
 /**
@@ -152,9 +131,49 @@ bool vrnic_check_locked(struct vrnic_mr *mr)
 /* Memory that is no RAM has addresses only, never a page to go with them. */
 static bool vrnic_has_peer_page(struct vrnic_mr *mr, struct scatterlist *sg)
 {
-	struct device *dev = mr->pd->vdev->dev;
+	phys_addr_t phys = vrnic_bus_to_phys(mr->pd->vdev->dev, sg_dma_address(sg));
 
-	return sg_page(sg) && !vrnic_bus_is_ram(vrnic_bus_to_phys(dev, sg_dma_address(sg)));
+	return sg_page(sg) && phys && !vrnic_bus_is_ram(phys);
+}
+
+/**
+ * vrnic_check_file() - check what the buffer's file says of it
+ * @mr: the region
+ */
+void vrnic_check_file(struct vrnic_mr *mr)
+{
+	if (i_size_read(file_inode(mr->dmabuf->file)) != mr->dmabuf->size)
+		vrnic_violation(mr, VRNIC_BREACH_SIZE);
+}
+
+/* What a table is like, by one walk. */
+struct vrnic_table_facts {
+	u64 total;	/* bytes */
+	bool aligned;	/* to pages */
+	bool within;	/* the device's DMA mask */
+	bool short_enough;	/* each segment */
+};
+
+/* An address that the device can not put on the bus is another one there. */
+static bool vrnic_is_within(u64 mask, struct scatterlist *sg)
+{
+	return sg_dma_address(sg) <= mask && sg_dma_len(sg) - 1 <= mask - sg_dma_address(sg);
+}
+
+static struct vrnic_table_facts vrnic_look_at_table(struct device *dev, struct sg_table *sgt)
+{
+	struct vrnic_table_facts facts = { .aligned = true, .within = true, .short_enough = true };
+	unsigned int max = dma_get_max_seg_size(dev), i;
+	u64 mask = dma_get_mask(dev);
+	struct scatterlist *sg;
+
+	for_each_sgtable_dma_sg(sgt, sg, i) {
+		facts.total += sg_dma_len(sg);
+		facts.aligned &= PAGE_ALIGNED(sg_dma_address(sg)) && PAGE_ALIGNED(sg_dma_len(sg));
+		facts.within &= vrnic_is_within(mask, sg);
+		facts.short_enough &= sg_dma_len(sg) <= max;
+	}
+	return facts;
 }
 
 /**
@@ -168,21 +187,22 @@ static bool vrnic_has_peer_page(struct vrnic_mr *mr, struct scatterlist *sg)
 int vrnic_check_table(struct vrnic_mr *mr, struct sg_table *sgt)
 {
 	struct device *dev = mr->pd->vdev->dev;
-	bool aligned = true;
-	struct scatterlist *sg;
-	u64 total = 0;
-	unsigned int i;
+	struct vrnic_table_facts facts = vrnic_look_at_table(dev, sgt);
 
-	for_each_sgtable_dma_sg(sgt, sg, i) {
-		aligned &= PAGE_ALIGNED(sg_dma_address(sg)) && PAGE_ALIGNED(sg_dma_len(sg));
-		total += sg_dma_len(sg);
-	}
-	if (!total || total < mr->dmabuf->size) {
+	if (!facts.total || facts.total < mr->dmabuf->size) {
 		vrnic_violation(mr, VRNIC_BREACH_LENGTH);
 		return -EINVAL;
 	}
-	if (!aligned)
+	if (!facts.within) {
+		vrnic_violation(mr, VRNIC_BREACH_MASK);
+		return -EINVAL;
+	}
+	if (facts.total > PAGE_ALIGN(mr->dmabuf->size))
+		vrnic_violation(mr, VRNIC_BREACH_EXCESS);
+	if (!facts.aligned)
 		vrnic_violation(mr, VRNIC_BREACH_ALIGNMENT);
+	if (!facts.short_enough)
+		vrnic_violation(mr, VRNIC_BREACH_SEGMENT);
 	/* The CPU's side of a table may have other borders: its first entry tells. */
 	if (vrnic_has_peer_page(mr, sgt->sgl))
 		vrnic_violation(mr, VRNIC_BREACH_PAGES);
@@ -192,4 +212,47 @@ int vrnic_check_table(struct vrnic_mr *mr, struct sg_table *sgt)
 		return -EOPNOTSUPP;
 	}
 	return 0;
+}
+
+/**
+ * vrnic_check_raw() - find out why addresses of a table lead nowhere
+ * @mr: the region
+ * @sgt: its table, mapped just now
+ */
+void vrnic_check_raw(struct vrnic_mr *mr, struct sg_table *sgt)
+{
+	struct device *dev = mr->pd->vdev->dev;
+	struct scatterlist *sg;
+	unsigned int i;
+
+	if (!vrnic_bus_is_translated(dev))
+		return;
+	for_each_sgtable_dma_sg(sgt, sg, i) {
+		/* Below a switch a BAR is reached without the IOMMU, by its bus address. */
+		if (vrnic_bus_to_phys(dev, sg_dma_address(sg)) ||
+		    vrnic_bus_is_bar(sg_dma_address(sg)))
+			continue;
+		vrnic_violation(mr, VRNIC_BREACH_RAW);
+		return;
+	}
+}
+
+/**
+ * vrnic_table_sum() - what a table says
+ * @sgt: the table
+ *
+ * Return: a checksum over its addresses and lengths.
+ */
+u32 vrnic_table_sum(struct sg_table *sgt)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+	u32 crc = 0;
+
+	for_each_sgtable_dma_sg(sgt, sg, i) {
+		u64 entry[] = { sg_dma_address(sg), sg_dma_len(sg) };
+
+		crc = crc32c(crc, entry, sizeof(entry));
+	}
+	return crc;
 }

@@ -77,23 +77,64 @@ enum vrnic_breach {
 	VRNIC_BREACH_MOVED,
 	/** @VRNIC_BREACH_BOUNCED: The addresses lead to bounce buffers. */
 	VRNIC_BREACH_BOUNCED,
+	/** @VRNIC_BREACH_EXCESS: The table leads beyond the buffer. */
+	VRNIC_BREACH_EXCESS,
+	/** @VRNIC_BREACH_MASK: An address is beyond the device's DMA mask. */
+	VRNIC_BREACH_MASK,
+	/** @VRNIC_BREACH_SEGMENT: A segment is longer than the device takes. */
+	VRNIC_BREACH_SEGMENT,
+	/** @VRNIC_BREACH_RAW: The IOMMU does not know a fresh address. */
+	VRNIC_BREACH_RAW,
+	/** @VRNIC_BREACH_TABLE: A table changed after it was handed out. */
+	VRNIC_BREACH_TABLE,
+	/** @VRNIC_BREACH_PIN: A pinned buffer changed its place. */
+	VRNIC_BREACH_PIN,
+	/** @VRNIC_BREACH_SIZE: The buffer's size is not its file's. */
+	VRNIC_BREACH_SIZE,
 	/** @VRNIC_BREACHES: Number of values. */
 	VRNIC_BREACHES,
 };
 
-/* Exporters whose breaches are told apart. */
-#define VRNIC_MAX_BLAMED	16
+/* Exporters that are told apart. */
+#define VRNIC_MAX_EXPORTERS	16
+
+/** enum vrnic_callback - what exporters are timed in, the reservation being held */
+enum vrnic_callback {
+	/** @VRNIC_CALLBACK_MAP: Making a table. */
+	VRNIC_CALLBACK_MAP,
+	/** @VRNIC_CALLBACK_UNMAP: Taking one back. */
+	VRNIC_CALLBACK_UNMAP,
+	/** @VRNIC_CALLBACK_PIN: Pinning the buffer. */
+	VRNIC_CALLBACK_PIN,
+	/** @VRNIC_CALLBACKS: Number of values. */
+	VRNIC_CALLBACKS,
+};
+
+/* Powers of two of microseconds, up to two seconds, and what takes longer. */
+#define VRNIC_TOOK_STEPS	23
 
 /**
- * struct vrnic_blamed - an exporter that broke rules
+ * struct vrnic_took - how long a callback took
  */
-struct vrnic_blamed {
-	/** @exporter: Its name. */
-	char exporter[32];
+struct vrnic_took {
+	/** @calls: Calls that took less than 1 us, 2 us, 4 us ...; the last ones: longer. */
+	u64 calls[VRNIC_TOOK_STEPS];
+	/** @max_us: The longest, us. */
+	u64 max_us;
+};
+
+/**
+ * struct vrnic_exporter - what is known of an exporter
+ */
+struct vrnic_exporter {
+	/** @name: Its name. */
+	char name[32];
 	/** @count: Breaches of each rule. */
 	u64 count[VRNIC_BREACHES];
 	/** @first: When that rule was broken first, by the clock of the kernel's log. */
 	u64 first[VRNIC_BREACHES];
+	/** @took: Of each &enum vrnic_callback. */
+	struct vrnic_took took[VRNIC_CALLBACKS];
 };
 
 /* Engines of one device. */
@@ -135,12 +176,12 @@ struct vrnic_device {
 	struct vrnic_stats stats;
 	/** @misbehave: Bits of &enum vrnic_misbehaviour. */
 	u32 misbehave;
-	/** @blamed_lock: Protects @nr_blamed, @blamed. */
-	spinlock_t blamed_lock;
-	/** @nr_blamed: Entries in @blamed. */
-	unsigned int nr_blamed;
-	/** @blamed: Exporters that broke the contract; the last one for all without room. */
-	struct vrnic_blamed blamed[VRNIC_MAX_BLAMED];
+	/** @exporters_lock: Protects @nr_exporters, @exporters. */
+	spinlock_t exporters_lock;
+	/** @nr_exporters: Entries in @exporters. */
+	unsigned int nr_exporters;
+	/** @exporters: Those that were met; the last one for all without room. */
+	struct vrnic_exporter exporters[VRNIC_MAX_EXPORTERS];
 	/** @audit: Looks whether regions in use still are where their exporter has them. */
 	struct delayed_work audit;
 	/** @debugfs: Its directory. */

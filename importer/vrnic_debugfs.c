@@ -12,9 +12,9 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
-#include "vrnic_check.h"
 #include "vrnic_core.h"
 #include "vrnic_engine.h"
+#include "vrnic_exporter.h"
 #include "vrnic_mr.h"
 
 static const char * const vrnic_misbehaviour_name[] = {
@@ -104,6 +104,13 @@ static int contract_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(contract);
 
+static int callbacks_show(struct seq_file *m, void *unused)
+{
+	vrnic_show_callbacks(m, m->private);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(callbacks);
+
 static int regions_show(struct seq_file *m, void *unused)
 {
 	struct vrnic_device *vdev = m->private;
@@ -147,6 +154,7 @@ void vrnic_debugfs_init(struct vrnic_device *vdev)
 	debugfs_create_file("misbehave", 0600, vdev->debugfs, vdev, &misbehave_fops);
 	debugfs_create_file("counters", 0400, vdev->debugfs, vdev, &counters_fops);
 	debugfs_create_file("contract", 0400, vdev->debugfs, vdev, &contract_fops);
+	debugfs_create_file("callbacks", 0400, vdev->debugfs, vdev, &callbacks_fops);
 	debugfs_create_file("regions", 0400, vdev->debugfs, vdev, &regions_fops);
 	debugfs_create_file("engine", 0400, vdev->debugfs, vdev, &engine_fops);
 }

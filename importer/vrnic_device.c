@@ -76,7 +76,7 @@ static struct vrnic_device *vrnic_device_alloc(struct device *dev)
 	}
 	kref_init(&vdev->ref);
 	vdev->dev = dev;
-	spin_lock_init(&vdev->blamed_lock);
+	spin_lock_init(&vdev->exporters_lock);
 	xa_init_flags(&vdev->regions, XA_FLAGS_ALLOC1);
 
 	vdev->workers = vrnic_workers_create();

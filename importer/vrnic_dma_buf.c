@@ -16,6 +16,7 @@
 #include "vrnic_audit.h"
 #include "vrnic_check.h"
 #include "vrnic_dma_buf.h"
+#include "vrnic_exporter.h"
 #include "vrnic_fence.h"
 #include "vrnic_misbehave.h"
 #include "vrnic_mr.h"
@@ -34,6 +35,37 @@ static enum dma_data_direction vrnic_mr_direction(struct vrnic_mr *mr)
 }
 
 /**
+ * vrnic_dma_buf_map_table() - have the exporter make a table
+ * @mr: the region, its reservation held
+ *
+ * Return: the table, or the exporter's error.
+ */
+struct sg_table *vrnic_dma_buf_map_table(struct vrnic_mr *mr)
+{
+	u64 start = vrnic_exporter_now();
+	struct sg_table *sgt;
+
+	mr->mapping = true;
+	sgt = dma_buf_map_attachment(mr->attach, mr->dir);
+	mr->mapping = false;
+	vrnic_exporter_took(mr, VRNIC_CALLBACK_MAP, start);
+	return sgt;
+}
+
+/**
+ * vrnic_dma_buf_unmap_table() - give a table back
+ * @mr: the region, its reservation held
+ * @sgt: the table, of vrnic_dma_buf_map_table()
+ */
+void vrnic_dma_buf_unmap_table(struct vrnic_mr *mr, struct sg_table *sgt)
+{
+	u64 start = vrnic_exporter_now();
+
+	dma_buf_unmap_attachment(mr->attach, sgt, mr->dir);
+	vrnic_exporter_took(mr, VRNIC_CALLBACK_UNMAP, start);
+}
+
+/**
  * vrnic_dma_buf_unmap_locked() - give the exporter's table back
  * @mr: the region, its reservation held; nothing of the table is in use any more
  */
@@ -45,7 +77,8 @@ void vrnic_dma_buf_unmap_locked(struct vrnic_mr *mr)
 	if (!mr->sgt)
 		return;
 	trace_vrnic_unmap(mr, 0);
-	dma_buf_unmap_attachment(mr->attach, mr->sgt, mr->dir);
+	vrnic_audit_table(mr, false);
+	vrnic_dma_buf_unmap_table(mr, mr->sgt);
 	mr->sgt = NULL;
 	vrnic_count(mr, unmaps, 1);
 }
@@ -162,6 +195,7 @@ static void vrnic_invalidate_pinned(struct vrnic_mr *mr, bool locked)
 {
 	if (!mr->pinned)
 		return;
+	vrnic_audit_lost(mr);
 	vrnic_dma_buf_stop_access(mr);
 	vrnic_set_revoked(mr);
 	vrnic_dma_buf_unmap_locked(mr);
@@ -284,6 +318,8 @@ static int vrnic_install(struct vrnic_mr *mr)
 	int ret;
 
 	ret = vrnic_mapping_set(&map, mr->pd->vdev->dev, mr->sgt);
+	if (ret == -EFAULT)
+		vrnic_check_raw(mr, mr->sgt);
 	if (ret)
 		return ret;
 
@@ -304,10 +340,8 @@ static struct sg_table *vrnic_map_table(struct vrnic_mr *mr)
 
 	if (unlocked)
 		dma_resv_unlock(resv);
-	mr->mapping = true;
 	mr->dir = vrnic_mr_direction(mr);
-	sgt = dma_buf_map_attachment(mr->attach, mr->dir);
-	mr->mapping = false;
+	sgt = vrnic_dma_buf_map_table(mr);
 	if (unlocked)
 		dma_resv_lock(resv, NULL);
 	return sgt;
@@ -330,6 +364,7 @@ static int vrnic_map_locked(struct vrnic_mr *mr, bool intr, const struct vrnic_a
 	mr->sgt = sgt;
 	vrnic_count(mr, maps, 1);
 	trace_vrnic_map(mr, sgt->nents);
+	vrnic_audit_table(mr, true);
 
 	ret = vrnic_check_table(mr, sgt);
 	if (!ret)
@@ -451,12 +486,15 @@ static void vrnic_unmap_stale(struct work_struct *work)
 
 static int vrnic_begin_pinned(struct vrnic_mr *mr)
 {
+	u64 start;
 	int ret;
 
 	ret = dma_resv_lock_interruptible(mr->dmabuf->resv, NULL);
 	if (ret)
 		return ret;
+	start = vrnic_exporter_now();
 	ret = dma_buf_pin(mr->attach);
+	vrnic_exporter_took(mr, VRNIC_CALLBACK_PIN, start);
 	mr->pinned = !ret;
 	if (!ret)
 		ret = vrnic_map_locked(mr, true, NULL);
@@ -511,6 +549,7 @@ int vrnic_dma_buf_import(struct vrnic_mr *mr)
 	if (IS_ERR(attach))
 		return PTR_ERR(attach);
 	mr->attach = attach;
+	vrnic_check_file(mr);
 
 	return mr->ops->begin ? mr->ops->begin(mr) : 0;
 }

@@ -27,6 +27,10 @@ static uint vrnic_dma_bits = 64;
 module_param_named(dma_bits, vrnic_dma_bits, uint, 0444);
 MODULE_PARM_DESC(dma_bits, "Bits of the addresses that the device has, 32 to 64 (default 64)");
 
+static uint vrnic_max_segment = UINT_MAX;
+module_param_named(max_segment, vrnic_max_segment, uint, 0444);
+MODULE_PARM_DESC(max_segment, "Longest segment that the device takes, bytes, at least a page (default any)");
+
 #define VRNIC_SOFT_LIMIT	16
 #define VRNIC_SOFT_AUTO		(-1)
 
@@ -107,7 +111,7 @@ static int vrnic_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(vrnic_dma_bits));
 	if (ret)
 		return ret;
-	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
+	dma_set_max_seg_size(&pdev->dev, vrnic_max_segment);
 	pci_set_master(pdev);
 
 	fn->edu = vrnic_edu_create(pdev);
@@ -185,7 +189,7 @@ static int vrnic_soft_set_up_dma(struct device *dev)
 	dev->dma_parms = devm_kzalloc(dev, sizeof(*dev->dma_parms), GFP_KERNEL);
 	if (!dev->dma_parms)
 		return -ENOMEM;
-	dma_set_max_seg_size(dev, UINT_MAX);
+	dma_set_max_seg_size(dev, vrnic_max_segment);
 	return dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(vrnic_dma_bits));
 }
 
@@ -251,6 +255,10 @@ static int __init vrnic_check_parameters(void)
 	}
 	if (vrnic_dma_bits < 32 || vrnic_dma_bits > 64) {
 		pr_err("vrnic: dma_bits=%u is not within 32 to 64\n", vrnic_dma_bits);
+		return -EINVAL;
+	}
+	if (vrnic_max_segment < PAGE_SIZE) {
+		pr_err("vrnic: max_segment=%u is less than a page\n", vrnic_max_segment);
 		return -EINVAL;
 	}
 	if (vrnic_soft < VRNIC_SOFT_AUTO || vrnic_soft > VRNIC_SOFT_LIMIT) {

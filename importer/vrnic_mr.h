@@ -161,12 +161,18 @@ struct vrnic_mr {
 	struct dma_buf_attachment *attach;
 	/** @sgt: The exporter's table; reservation. */
 	struct sg_table *sgt;
+	/** @sum: What @sgt said when it was made, while exporters are looked after. */
+	u32 sum;
 	/** @dir: Of @sgt, as it was made; rights may have become fewer since. */
 	enum dma_data_direction dir;
 	/** @mapping: The exporter is making @sgt; reservation. */
 	bool mapping;
 	/** @pinned: Holds a pin; reservation. */
 	bool pinned;
+	/** @lost: Was notified although it was pinned, and is to be audited; reservation. */
+	bool lost;
+	/** @lost_place: Where it was then. */
+	u32 lost_place;
 	/** @stale: Notified, but not unmapped yet; reservation. */
 	bool stale;
 	/** @inode: Of the dma-buf. */

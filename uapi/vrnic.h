@@ -261,6 +261,23 @@ enum vrnic_violation {
 	 * completes with VRNIC_WC_GENERAL_ERR.
 	 */
 	VRNIC_VIOLATION_BOUNCED = 7,
+	/** @VRNIC_VIOLATION_EXCESS: The table leads beyond the buffer. */
+	VRNIC_VIOLATION_EXCESS = 8,
+	/**
+	 * @VRNIC_VIOLATION_MASK: An address is beyond the device's DMA mask. The mapping is not
+	 * used: -EINVAL, and work completes with VRNIC_WC_GENERAL_ERR.
+	 */
+	VRNIC_VIOLATION_MASK = 9,
+	/** @VRNIC_VIOLATION_SEGMENT: A segment is longer than the device takes. */
+	VRNIC_VIOLATION_SEGMENT = 10,
+	/** @VRNIC_VIOLATION_RAW: The IOMMU does not know an address that was just mapped. */
+	VRNIC_VIOLATION_RAW = 11,
+	/** @VRNIC_VIOLATION_TABLE: A table changed after it was handed out. */
+	VRNIC_VIOLATION_TABLE = 12,
+	/** @VRNIC_VIOLATION_PIN: A pinned buffer changed its place. */
+	VRNIC_VIOLATION_PIN = 13,
+	/** @VRNIC_VIOLATION_SIZE: The buffer's size is not that of its file. */
+	VRNIC_VIOLATION_SIZE = 14,
 };
 
 /** enum vrnic_engine - what moves the bytes of a queue */

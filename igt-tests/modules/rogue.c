@@ -39,9 +39,15 @@ struct rogue_buffer {
 	u32 fault;
 	unsigned int nr;
 	/* Two sets: one to show first, one to show instead. */
-	struct page *pages[2][ROGUE_MAX_PAGES];
+	void *pages[2];
 	unsigned int maps;
+	struct rogue_table *last;
 	struct rogue_fence *fence;
+};
+
+struct rogue_table {
+	struct sg_table sgt;
+	dma_addr_t first;	/* as it was mapped */
 };
 
 static const char *rogue_fence_name(struct dma_fence *fence)
@@ -101,15 +107,46 @@ static int rogue_add_fence(struct rogue_buffer *buf, struct dma_resv *resv)
 	return 0;
 }
 
-/* An entry for each page, or for each half of one. */
+/* An entry for each page, or for each half of one, or one for all; what is too much comes again. */
 static void rogue_fill_table(struct rogue_buffer *buf, struct sg_table *sgt, unsigned int size)
 {
 	unsigned int set = buf->fault == ROGUE_MOVED ? buf->maps % 2 : 0, i;
 	struct scatterlist *sg;
 
 	for_each_sgtable_sg(sgt, sg, i)
-		sg_set_page(sg, buf->pages[set][i * size / PAGE_SIZE], size,
-			    i * size % PAGE_SIZE);
+		sg_set_buf(sg, buf->pages[set] + i * size % (buf->nr * PAGE_SIZE), size);
+}
+
+static unsigned int rogue_entry_size(const struct rogue_buffer *buf)
+{
+	switch (buf->fault) {
+	case ROGUE_ALIGNMENT:
+		return PAGE_SIZE / 2;
+	case ROGUE_SEGMENT:
+		return buf->nr * PAGE_SIZE;
+	default:
+		return PAGE_SIZE;
+	}
+}
+
+static unsigned int rogue_entries(const struct rogue_buffer *buf)
+{
+	unsigned int nr = buf->nr * PAGE_SIZE / rogue_entry_size(buf);
+
+	if (buf->fault == ROGUE_LENGTH)
+		return nr - 1;
+	return buf->fault == ROGUE_EXCESS ? nr + 1 : nr;
+}
+
+static void rogue_lie(struct rogue_buffer *buf, struct rogue_table *table, struct device *dev)
+{
+	struct scatterlist *first = table->sgt.sgl;
+
+	table->first = sg_dma_address(first);
+	if (buf->fault == ROGUE_MASK)
+		sg_dma_address(first) |= dma_get_mask(dev) + 1;
+	if (buf->fault == ROGUE_RAW)
+		sg_dma_address(first) = sg_phys(first);
 }
 
 static void rogue_unmap_no_ram(struct device *dev, struct sg_table *sgt, unsigned int nr)
@@ -143,22 +180,20 @@ static struct sg_table *rogue_map(struct dma_buf_attachment *attach,
 				  enum dma_data_direction dir)
 {
 	struct rogue_buffer *buf = attach->dmabuf->priv;
-	unsigned int size = buf->fault == ROGUE_ALIGNMENT ? PAGE_SIZE / 2 : PAGE_SIZE;
-	unsigned int nr = buf->nr * (PAGE_SIZE / size);
+	struct rogue_table *table;
 	struct sg_table *sgt;
 	int ret;
 
-	if (buf->fault == ROGUE_LENGTH)
-		nr--;
 	if (buf->fault == ROGUE_IN_TURN)
 		dma_buf_invalidate_mappings(attach->dmabuf);
-	sgt = kzalloc(sizeof(*sgt), GFP_KERNEL);
-	if (!sgt)
+	table = kzalloc(sizeof(*table), GFP_KERNEL);
+	if (!table)
 		return ERR_PTR(-ENOMEM);
-	ret = sg_alloc_table(sgt, nr, GFP_KERNEL);
+	sgt = &table->sgt;
+	ret = sg_alloc_table(sgt, rogue_entries(buf), GFP_KERNEL);
 	if (ret)
 		goto err_free;
-	rogue_fill_table(buf, sgt, size);
+	rogue_fill_table(buf, sgt, rogue_entry_size(buf));
 
 	if (buf->fault == ROGUE_PAGES)
 		ret = rogue_map_no_ram(attach->dev, sgt);
@@ -166,27 +201,33 @@ static struct sg_table *rogue_map(struct dma_buf_attachment *attach,
 		ret = dma_map_sgtable(attach->dev, sgt, dir, 0);
 	if (ret)
 		goto err_table;
+	rogue_lie(buf, table, attach->dev);
 	buf->maps++;
+	buf->last = table;
 	return sgt;
 
 err_table:
 	sg_free_table(sgt);
 err_free:
-	kfree(sgt);
+	kfree(table);
 	return ERR_PTR(ret);
 }
 
 static void rogue_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 			enum dma_data_direction dir)
 {
+	struct rogue_table *table = container_of(sgt, struct rogue_table, sgt);
 	struct rogue_buffer *buf = attach->dmabuf->priv;
 
+	if (buf->last == table)
+		buf->last = NULL;
+	sg_dma_address(sgt->sgl) = table->first;
 	if (buf->fault == ROGUE_PAGES)
 		rogue_unmap_no_ram(attach->dev, sgt, sgt->orig_nents);
 	else
 		dma_unmap_sgtable(attach->dev, sgt, dir, 0);
 	sg_free_table(sgt);
-	kfree(sgt);
+	kfree(table);
 }
 
 static int rogue_pin(struct dma_buf_attachment *attach)
@@ -200,11 +241,11 @@ static void rogue_unpin(struct dma_buf_attachment *attach)
 
 static void rogue_free(struct rogue_buffer *buf)
 {
-	unsigned int i;
+	unsigned int set;
 
-	for (i = 0; i < 2 * ROGUE_MAX_PAGES; i++)
-		if (buf->pages[i / ROGUE_MAX_PAGES][i % ROGUE_MAX_PAGES])
-			__free_page(buf->pages[i / ROGUE_MAX_PAGES][i % ROGUE_MAX_PAGES]);
+	for (set = 0; set < 2; set++)
+		if (buf->pages[set])
+			free_pages_exact(buf->pages[set], buf->nr * PAGE_SIZE);
 	kfree(buf);
 }
 
@@ -230,21 +271,19 @@ static const struct dma_buf_ops rogue_ops = {
 static struct rogue_buffer *rogue_alloc(const struct rogue_export *arg)
 {
 	struct rogue_buffer *buf;
-	unsigned int i;
+	unsigned int set;
 
 	buf = kzalloc(sizeof(*buf), GFP_KERNEL);
 	if (!buf)
 		return NULL;
 	buf->fault = arg->fault;
 	buf->nr = arg->size >> PAGE_SHIFT;
-	for (i = 0; i < 2 * buf->nr; i++) {
-		struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-
-		if (!page) {
+	for (set = 0; set < 2; set++) {
+		buf->pages[set] = alloc_pages_exact(arg->size, GFP_KERNEL | __GFP_ZERO);
+		if (!buf->pages[set]) {
 			rogue_free(buf);
 			return NULL;
 		}
-		buf->pages[i / buf->nr][i % buf->nr] = page;
 	}
 	return buf;
 }
@@ -274,6 +313,8 @@ static int rogue_export(struct rogue_export __user *uarg)
 		return PTR_ERR(dmabuf);
 	}
 
+	if (arg.fault == ROGUE_SIZE)
+		i_size_write(file_inode(dmabuf->file), arg.size / 2);
 	ret = rogue_has_fence(arg.fault) ? rogue_add_fence(info.priv, dmabuf->resv) : 0;
 	if (!ret)
 		ret = dma_buf_fd(dmabuf, O_CLOEXEC);
@@ -322,6 +363,8 @@ static int rogue_notify(int __user *ufd)
 		rogue_notify_unlocked(dmabuf);
 	} else {
 		dma_resv_lock(dmabuf->resv, NULL);
+		if (buf->fault == ROGUE_TABLE && buf->last)
+			sg_dma_address(buf->last->sgt.sgl) += PAGE_SIZE;
 		dma_buf_invalidate_mappings(dmabuf);
 		dma_resv_unlock(dmabuf->resv);
 	}

@@ -31,6 +31,18 @@ enum rogue_fault {
 	ROGUE_LOST,
 	/** @ROGUE_LOST_DEVICE: The same with -ENODEV. */
 	ROGUE_LOST_DEVICE,
+	/** @ROGUE_EXCESS: Its tables have a page more than the buffer. */
+	ROGUE_EXCESS,
+	/** @ROGUE_MASK: Its first address has a bit more than the importer has. */
+	ROGUE_MASK,
+	/** @ROGUE_SEGMENT: All of it is one segment, however long the importer takes them. */
+	ROGUE_SEGMENT,
+	/** @ROGUE_RAW: Its first address is that of memory, not one of the importer's. */
+	ROGUE_RAW,
+	/** @ROGUE_TABLE: It changes the last table that it made before it notifies. */
+	ROGUE_TABLE,
+	/** @ROGUE_SIZE: Its file is half as large as the buffer. */
+	ROGUE_SIZE,
 	/** @ROGUE_FAULTS: Number of values. */
 	ROGUE_FAULTS,
 };
