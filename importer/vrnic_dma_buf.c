@@ -403,7 +403,8 @@ int vrnic_dma_buf_ensure_locked(struct vrnic_mr *mr, bool intr, const struct vrn
 	vrnic_dma_buf_stop_access(mr);
 	vrnic_dma_buf_unmap_locked(mr);
 	ret = vrnic_map_locked(mr, intr, set);
-	if (ret == -ENODEV)
+	/* Unless it is another region of the set that has ended. */
+	if (ret == -ENODEV && !(set && vrnic_access_find_dead(set)))
 		vrnic_set_revoked(mr);
 	return ret;
 }
