@@ -14,6 +14,8 @@
  * Description: One importer that reaches VRAM and one that does not, at once.
  * SUBTEST: moves
  * Description: A hundred moves under hardware transfers: right bytes, no fault.
+ * SUBTEST: shared
+ * Description: Who waits for a buffer does not keep others from the engine.
  * SUBTEST: stale-address
  * Description: The control: hardware that goes on with an old address is blocked by
  *	the IOMMU, which counts it and names device and address.
@@ -246,6 +248,31 @@ static bool is_told(uint64_t faults, int told)
 	return true;
 }
 
+static void test_shared(void)
+{
+	struct rig r = make_rig(VRNIC_MR_ON_DEMAND);
+	uint8_t *local = alloc_pages(2 * SIZE);
+	int other = vrnic_open();
+	struct vrnic_reg_mr mem = vrnic_reg_user(other, local, 2 * SIZE);
+	uint32_t queue = vrnic_create_edu_queue(other, 4);
+	uint64_t start = now_ms();
+
+	igt_require_f(dynamic && reaches, "the buffer does not move\n");
+	vvram_send_away(fd, r.s.handle, r.s.p, SYSTEM, AWAY_MS);
+	vrnic_post_copy(nic, r.queue, VRNIC_OP_WRITE, &r.s.reg, 0, &r.mem, 0, SIZE);
+	usleep(100000);
+	pattern_fill(local, SIZE, 4);
+	igt_assert_eq(vrnic_copy(other, queue, VRNIC_OP_WRITE, &mem, SIZE, &mem, 0, SIZE).status, 0);
+	pattern_check(local + SIZE, SIZE, 4);
+	igt_assert_lt(now_ms() - start, SOON_MS);
+	vrnic_destroy_queue(other, queue);
+	vrnic_dereg_mr(other, mem.handle);
+	close(other);
+	munmap(local, 2 * SIZE);
+	free_rig(&r);
+	igt_assert_lt(now_ms() - start, SOON_MS);
+}
+
 static void test_stale_address(void)
 {
 	uint64_t faults;
@@ -301,6 +328,9 @@ igt_main {
 	igt_describe("Hardware never meets an address that is not its own.");
 	igt_subtest("moves")
 		test_moves();
+	igt_describe("A turn of the engine takes as long as its transfer.");
+	igt_subtest("shared")
+		test_shared();
 	igt_describe("The control: who keeps an old address is caught.");
 	igt_subtest("stale-address")
 		test_stale_address();

@@ -8,6 +8,12 @@
  * Description: The fd is sent to another process, which transfers during moves.
  * SUBTEST: revoke
  * Description: A revoked buffer ends its region, and only that.
+ * SUBTEST: other-ends
+ * Description: A region that ends while a request waits for the other one's buffer ends alone.
+ * SUBTEST: same-buffer
+ * Description: Who waits for a buffer is not waited for by others at the same buffer.
+ * SUBTEST: mapping-ahead
+ * Description: A region that is being mapped ahead of its use ends at once.
  * SUBTEST: kill
  * Description: A process killed in the middle leaves nothing behind.
  */
@@ -126,6 +132,94 @@ static void test_revoke(void)
 	unshare_buffer(fd, nic, &t);
 }
 
+/* One request, which waits. */
+static void post_write(int of, uint32_t queue, const struct vrnic_reg_mr *to,
+		       const struct vrnic_reg_mr *from)
+{
+	vrnic_post_copy(of, queue, VRNIC_OP_WRITE, to, 0, from, 0, 4096);
+	usleep(100000);
+}
+
+static void require_moves(void)
+{
+	igt_require_f(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC,
+		      "this kernel pins mapped buffers\n");
+	igt_require_f(vrnic_reaches_vram(fd, nic), "the importer does not reach VRAM\n");
+}
+
+static void test_other_ends(void)
+{
+	struct shared s = share_buffer(fd, nic, KIB(64), VRNIC_MR_ON_DEMAND, 0);
+	uint8_t *local = alloc_pages(4096);
+	struct vrnic_reg_mr mem = vrnic_reg_user(nic, local, 4096);
+	uint32_t queue = vrnic_create_queue(nic, 4);
+	struct vrnic_queue reset = { .handle = queue };
+	uint64_t start = now_ms();
+	struct vrnic_wc wc;
+
+	vvram_send_away(fd, s.handle, s.p, SYSTEM, AWAY_MS);
+	post_write(nic, queue, &s.reg, &mem);
+	vrnic_dereg_mr(nic, mem.handle);
+	igt_assert_eq(vrnic_poll(nic, queue, &wc, 1, 60000000000LL), 1);
+	igt_assert_eq(wc.status, VRNIC_WC_LOC_PROT_ERR);
+	igt_assert_lt(now_ms() - start, SOON_MS);
+	igt_assert_eq(vrnic_query_mr(nic, s.reg.handle).state & VRNIC_MR_STATE_REVOKED, 0);
+
+	mem = vrnic_reg_user(nic, local, 4096);
+	igt_assert_eq(do_call(nic, VRNIC_IOC_RESET_QUEUE, &reset), 0);
+	pattern_fill(local, 4096, 3);
+	igt_assert_eq(vrnic_copy(nic, queue, VRNIC_OP_WRITE, &s.reg, 0, &mem, 0, 4096).status, 0);
+	pattern_check(s.p, 4096, 3);
+	vrnic_dereg_mr(nic, mem.handle);
+	vrnic_destroy_queue(nic, queue);
+	munmap(local, 4096);
+	unshare_buffer(fd, nic, &s);
+}
+
+/* Two clients with a region on one buffer each, to which each writes. */
+static void test_same_buffer(uint32_t mode)
+{
+	struct shared s = share_buffer(fd, nic, KIB(64), mode, 0);
+	uint8_t *local = alloc_pages(4096);
+	struct vrnic_reg_mr mem[2], reg;
+	uint32_t queue[2];
+	int other = vrnic_open();
+	uint64_t start;
+
+	reg = vrnic_reg_dma_buf(other, s.dmabuf, VRNIC_MR_ON_DEMAND, KIB(64));
+	mem[0] = vrnic_reg_user(nic, local, 4096);
+	mem[1] = vrnic_reg_user(other, local, 4096);
+	queue[0] = vrnic_create_queue(nic, 4);
+	queue[1] = vrnic_create_queue(other, 4);
+
+	start = now_ms();
+	vvram_send_away(fd, s.handle, s.p, SYSTEM, AWAY_MS);
+	post_write(nic, queue[0], &s.reg, &mem[0]);
+	post_write(other, queue[1], &reg, &mem[1]);
+	vrnic_destroy_queue(other, queue[1]);
+	vrnic_dereg_mr(other, reg.handle);
+	close(other);
+	igt_assert_lt(now_ms() - start, SOON_MS);
+	vrnic_destroy_queue(nic, queue[0]);
+	igt_assert_lt(now_ms() - start, SOON_MS);
+	vrnic_dereg_mr(nic, mem[0].handle);
+	munmap(local, 4096);
+	unshare_buffer(fd, nic, &s);
+}
+
+static void test_mapping_ahead(void)
+{
+	struct shared s = share_buffer(fd, nic, KIB(64), VRNIC_MR_EAGER, 0);
+	uint64_t start = now_ms();
+
+	vvram_send_away(fd, s.handle, s.p, SYSTEM, AWAY_MS);
+	usleep(100000);
+	vrnic_dereg_mr(nic, s.reg.handle);
+	igt_assert_lt(now_ms() - start, SOON_MS);
+	s.reg = vrnic_reg_dma_buf(nic, s.dmabuf, VRNIC_MR_ON_DEMAND, KIB(64));
+	unshare_buffer(fd, nic, &s);
+}
+
 static void test_kill(void)
 {
 	const uint64_t size = MIB(1);
@@ -176,6 +270,22 @@ igt_main {
 	igt_describe("Revocation is final for its region, and for no other.");
 	igt_subtest("revoke")
 		test_revoke();
+	igt_describe("What is waited for meanwhile is the other one's, and stays as it is.");
+	igt_subtest("other-ends") {
+		require_moves();
+		test_other_ends();
+	}
+	igt_describe("Nobody's end takes as long as another one's buffer.");
+	igt_subtest("same-buffer") {
+		require_moves();
+		test_same_buffer(VRNIC_MR_ON_DEMAND);
+		test_same_buffer(VRNIC_MR_EAGER);
+	}
+	igt_describe("What nobody asked for is not waited for.");
+	igt_subtest("mapping-ahead") {
+		require_moves();
+		test_mapping_ahead();
+	}
 	igt_describe("Death at any point frees all, and the buffer can move.");
 	igt_subtest("kill")
 		test_kill();

@@ -21,6 +21,8 @@
  * Description: Calls for one object from several threads, and its end among them.
  * SUBTEST: crowd
  * Description: One who has more queue pairs waiting than there are workers holds up nobody.
+ * SUBTEST: third-party
+ * Description: One who sends to where another one's message waits for a buffer ends at once.
  * SUBTEST: unloaded
  * Description: The module goes while clients have contexts and mapped queues.
  */
@@ -215,6 +217,54 @@ static void test_crowd(void)
 	close_end(&a);
 	close_end(&b);
 	igt_require_f(waits, "a machine too slow for a crowd\n");
+}
+
+static void send_datagram(struct end *e)
+{
+	struct ibv_sge sge = { (uintptr_t)e->mem, 64, e->mr->lkey };
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_SEND, .sg_list = &sge, .num_sge = 1,
+		.wr.ud = { e->ah, e->to, QKEY },
+	};
+
+	igt_assert_eq(__post(e, &wr), 0);
+	usleep(100000);
+}
+
+static void test_third_party(void)
+{
+	struct end_want want = { .type = IBV_QPT_UD };
+	struct ibv_recv_wr recv = { .num_sge = 1 }, *bad;
+	struct end to, from[2];
+	struct ibv_sge sge;
+	struct movable m;
+	uint64_t start;
+	int i;
+
+	igt_require(vvram_query(fd).flags & DRM_VVRAM_QUERY_DYNAMIC);
+	open_end_as(&to, &want);
+	for (i = 0; i < 2; i++) {
+		open_end_as(&from[i], &want);
+		connect_ends(&from[i], &to);
+	}
+	m = make_movable(fd, &to);
+	sge = (struct ibv_sge){ 0, 1024, m.mr->lkey };
+	recv.sg_list = &sge;
+	for (i = 0; i < 2; i++)
+		igt_assert_eq(ibv_post_recv(to.qp, &recv, &bad), 0);
+
+	start = now_ms();
+	send_away(&m, SYSTEM, AWAY_MS);
+	for (i = 0; i < 2; i++)
+		send_datagram(&from[i]);
+	igt_assert_eq(ibv_destroy_qp(from[1].qp), 0);
+	from[1].qp = NULL;
+	igt_assert_lt(now_ms() - start, SOON_MS);
+
+	free_movable(&m);
+	close_end(&from[0]);
+	close_end(&from[1]);
+	close_end(&to);
 }
 
 /* What one process tells the other of its end. */
@@ -979,6 +1029,9 @@ igt_main {
 	igt_subtest("races")
 		test_races();
 	igt_describe("Who waits is not waited for by others.");
+	igt_subtest("third-party")
+		test_third_party();
+	igt_describe("A crowd that waits is in nobody's way.");
 	igt_subtest("crowd")
 		test_crowd();
 	igt_describe("Contexts of a module that is no more.");

@@ -18,9 +18,14 @@
  * Description: A pinned region becomes one on demand, and one on demand is pinned.
  * SUBTEST: prefetch
  * Description: Hints map ahead, ranges and rights are checked.
+ * SUBTEST: slow-memory
+ * Description: Whoever writes to another's memory ends when it wants to, however long that memory
+ *	takes to be there (pages=1).
  * SUBTEST: while-moving
  * Description: On the mapping of a buffer that moves (pages=1).
  */
+
+#include <sys/wait.h>
 
 #include "verbs.h"
 
@@ -262,6 +267,101 @@ static void test_prefetch(void)
 	munmap(p, SIZE);
 }
 
+/* A request that is not waited for. */
+static void post_write(struct end *e, void *at, uint32_t rkey)
+{
+	struct ibv_sge sge = { (uintptr_t)e->mem, PAGE, e->mr->lkey };
+	struct ibv_send_wr wr = {
+		.opcode = IBV_WR_RDMA_WRITE, .sg_list = &sge, .num_sge = 1,
+		.wr.rdma = { (uintptr_t)at, rkey },
+	};
+
+	igt_assert_eq(__post(e, &wr), 0);
+	usleep(100000);
+}
+
+/* What two processes know of each other: who has memory, and who writes to it. */
+struct meeting {
+	volatile uint32_t owner_qpn, writer_qpn, rkey;
+	volatile bool away, over;
+	void *p;
+};
+
+static void wait_for(const volatile uint32_t *number)
+{
+	uint64_t end = now_ms() + 60000;
+
+	while (!*number && now_ms() < end)
+		usleep(1000);
+	igt_assert(*number);
+}
+
+static void meet(struct end *e, uint32_t qpn)
+{
+	struct ibv_qp other = { .qp_num = qpn };
+	struct end to = { .ctx = e->ctx, .qp = &other };
+
+	igt_assert_eq(__connect_end(e, &to, ALL), 0);
+}
+
+static int own_memory(void *arg)
+{
+	struct meeting *m = arg;
+	struct ibv_mr *mr;
+	uint32_t handle;
+	struct end e;
+
+	open_end(&e);
+	handle = vvram_create(fd, SIZE, VRAM);
+	m->p = vvram_mmap(fd, handle, SIZE);
+	mr = ibv_reg_mr(e.pd, m->p, SIZE, ODP);
+	igt_assert(mr);
+	m->rkey = mr->rkey;
+	m->owner_qpn = e.qp->qp_num;
+	wait_for(&m->writer_qpn);
+	meet(&e, m->writer_qpn);
+	vvram_send_away(fd, handle, m->p, SYSTEM, AWAY_MS);
+	m->away = true;
+	while (!m->over)
+		usleep(1000);
+	igt_assert_eq(ibv_dereg_mr(mr), 0);
+	close_end(&e);
+	munmap(m->p, SIZE);
+	gem_close(fd, handle);
+	return 0;
+}
+
+static void test_slow_memory(void)
+{
+	struct meeting *m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct end e;
+	uint64_t start;
+	int status;
+	pid_t pid;
+
+	igt_require_f(vvram_query(fd).flags & DRM_VVRAM_QUERY_PAGES,
+		      "vvram was loaded without pages=1\n");
+	pid = fork_child(own_memory, m);
+	open_end(&e);
+	wait_for(&m->owner_qpn);
+	meet(&e, m->owner_qpn);
+	m->writer_qpn = e.qp->qp_num;
+	while (!m->away)
+		usleep(1000);
+
+	start = now_ms();
+	post_write(&e, m->p, m->rkey);
+	igt_assert_eq(ibv_destroy_qp(e.qp), 0);
+	e.qp = NULL;
+	igt_assert_lt(now_ms() - start, SOON_MS);
+	m->over = true;
+	igt_assert_eq(waitpid(pid, &status, 0), pid);
+	igt_assert_eq(status, 0);
+	close_end(&e);
+	munmap(m, sizeof(*m));
+}
+
 static void test_while_moving(void)
 {
 	uint64_t stale = chaos_read(fd, "stale_writes"), n = 0;
@@ -333,6 +433,9 @@ igt_main
 	igt_describe("Mapped before they are used.");
 	igt_subtest("prefetch")
 		test_prefetch();
+	igt_describe("It is the owner of memory who waits for it.");
+	igt_subtest("slow-memory")
+		test_slow_memory();
 	igt_describe("The buffer moves, and nothing is lost.");
 	igt_subtest("while-moving")
 		test_while_moving();

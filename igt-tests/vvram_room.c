@@ -13,7 +13,7 @@
  * SUBTEST: moved-behind-kept
  * Description: The same for a buffer that is moved to VRAM.
  * SUBTEST: created-behind-importer
- * Description: The same when an importer waits for the bytes, with a ticket that is older.
+ * Description: The same while an importer waits for the bytes, without the reservation.
  * SUBTEST: interrupted
  * Description: Who waits for room can be killed, and interrupted by signals.
  * SUBTEST: movers
@@ -204,7 +204,6 @@ static void test_behind_importer(void)
 		.opcode = VRNIC_OP_READ, .num_sge = 1, .sge = (uintptr_t)&sge,
 	};
 	uint32_t queue = vrnic_create_queue(nic, 1), handle;
-	uint64_t begin = now_ms();
 	struct vrnic_wc wc;
 	struct shared s;
 
@@ -217,10 +216,9 @@ static void test_behind_importer(void)
 	wr.rkey = s.reg.rkey;
 	memset(local, 1, KIB(4));
 	igt_assert_eq(__vrnic_post(nic, queue, &wr, 1), 0);
-	wait_until_busy(begin);
+	usleep(200000);
 
 	handle = vvram_create(fd, size, VRAM);
-	igt_assert_lte(DELAY_MS, now_ms() - begin);
 	igt_assert_eq(vvram_info(fd, handle).placement, VRAM);
 	check_new(fd, handle, size);
 	igt_assert_eq(vrnic_poll(nic, queue, &wc, 1, 60000000000LL), 1);
@@ -512,7 +510,7 @@ igt_main {
 	igt_describe("A move waits as well.");
 	igt_subtest("moved-behind-kept")
 		test_moved_behind_kept();
-	igt_describe("Who is younger waits all the same.");
+	igt_describe("An importer that waits is in nobody's way, and gets its bytes.");
 	igt_subtest("created-behind-importer")
 		test_behind_importer();
 	igt_describe("A wait for room holds up nobody who is told to go.");

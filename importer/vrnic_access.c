@@ -17,6 +17,7 @@
 
 #include "vrnic_access.h"
 #include "vrnic_dma_buf.h"
+#include "vrnic_engine.h"
 #include "vrnic_fence.h"
 #include "vrnic_mr.h"
 #include "vrnic_wq.h"
@@ -136,6 +137,32 @@ static int vrnic_try_acquire_set(struct vrnic_access_set *set, struct vrnic_mr *
 	return 0;
 }
 
+/* With the engine, which is given back if there is no more to be had. */
+static int vrnic_acquire_set(struct vrnic_access_set *set, struct vrnic_mr **culprit)
+{
+	int ret = vrnic_try_acquire_set(set, culprit);
+
+	if (ret)
+		vrnic_engine_put(set->wq->attr.engine);
+	return ret;
+}
+
+/* With reservations held nobody waits for others' turns: before the next try then. */
+static int vrnic_try_acquire_engine(struct vrnic_access_set *set)
+{
+	set->turn = !vrnic_engine_try_get(set->wq->attr.engine);
+	return set->turn ? -EAGAIN : 0;
+}
+
+static void vrnic_wait_turn(struct vrnic_access_set *set)
+{
+	if (!set->turn)
+		return;
+	vrnic_engine_get(set->wq->attr.engine);
+	vrnic_engine_put(set->wq->attr.engine);
+	set->turn = false;
+}
+
 static int vrnic_fault_one(struct vrnic_access_set *set, const struct vrnic_need *need)
 {
 	struct vrnic_mr *mr = need->mr;
@@ -231,7 +258,9 @@ static int vrnic_begin_locked(struct vrnic_access_set *set, struct vrnic_mr **cu
 	if (!ret && set->fence)
 		ret = vrnic_reserve_slots(set);
 	if (!ret)
-		ret = vrnic_try_acquire_set(set, culprit);
+		ret = vrnic_try_acquire_engine(set);
+	if (!ret)
+		ret = vrnic_acquire_set(set, culprit);
 	return ret;
 }
 
@@ -251,17 +280,19 @@ struct vrnic_mr *vrnic_access_find_dead(const struct vrnic_access_set *set)
 	return NULL;
 }
 
-/* Of two buffers, which may be of two clients, one that moves does not hold up the other. */
+/*
+ * The long wait is without reservations: others need those meanwhile, of this buffer, or of
+ * the other one, which may be another client's.
+ */
 static int vrnic_wait_moved(struct vrnic_access_set *set)
 {
-	struct vrnic_mr *a = set->mr[0], *b = set->mr[1];
-	int ret;
+	unsigned int i;
+	int ret = 0;
 
-	if (set->nr < 2 || !a->ops->dynamic || !b->ops->dynamic || a->dmabuf == b->dmabuf ||
-	    vrnic_misbehaves(set->wq->attr.pd->vdev, VRNIC_IGNORE_KERNEL_FENCE))
-		return 0;
-	ret = vrnic_dma_buf_wait_moved(a, set);
-	return ret ? ret : vrnic_dma_buf_wait_moved(b, set);
+	for (i = 0; i < set->nr && !ret; i++)
+		if (set->mr[i]->ops->dynamic)
+			ret = vrnic_dma_buf_wait_moved(set->mr[i], set);
+	return ret;
 }
 
 /*
@@ -280,6 +311,7 @@ static int vrnic_begin_slowly(struct vrnic_access_set *set, struct vrnic_mr **cu
 			return -ECANCELED;
 		cond_resched();
 
+		vrnic_wait_turn(set);
 		ret = vrnic_fault_all(set, culprit);
 		if (ret)
 			break;
@@ -339,7 +371,7 @@ static int vrnic_begin_fenced(struct vrnic_access_set *set, struct vrnic_mr **cu
 }
 
 /**
- * vrnic_access_begin() - have the mappings of all regions, good until the end
+ * vrnic_access_begin() - have the engine, and the mappings of all regions, good until the end
  * @set: the regions
  * @culprit: out: the region that an error is about
  *
@@ -360,6 +392,7 @@ int vrnic_access_begin(struct vrnic_access_set *set, struct vrnic_mr **culprit)
 
 	set->fence = NULL;
 	set->missed = NULL;
+	set->turn = false;
 	*culprit = set->mr[0];
 	if (vrnic_access_is_stopping(set))
 		return -ECANCELED;
@@ -367,7 +400,9 @@ int vrnic_access_begin(struct vrnic_access_set *set, struct vrnic_mr **culprit)
 		if (set->mr[i]->ops->fenced)
 			return vrnic_begin_fenced(set, culprit);
 
-	ret = vrnic_try_acquire_set(set, culprit);
+	/* Its turn comes before the regions: a notification does not wait for others' turns. */
+	vrnic_engine_get(set->wq->attr.engine);
+	ret = vrnic_acquire_set(set, culprit);
 	if (ret == -EAGAIN)
 		return vrnic_begin_stalled(set, culprit);
 	if (!ret)
@@ -387,6 +422,7 @@ void vrnic_access_end(struct vrnic_access_set *set)
 	dma_fence_put(set->fence);
 
 	vrnic_release_all(set->mr, set->nr);
+	vrnic_engine_put(set->wq->attr.engine);
 }
 
 /**

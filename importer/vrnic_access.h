@@ -38,6 +38,8 @@ struct vrnic_access_set {
 	struct dma_fence *fence;
 	/** @missed: A region whose mapping was not there and had to be made, or NULL. */
 	struct vrnic_mr *missed;
+	/** @turn: All but the engine was there: its turn is waited for. */
+	bool turn;
 	/** @cookie: Of the annotation as a path that others wait for. */
 	bool cookie;
 	/** @nr: 1 or 2; two entries are different regions. */
@@ -61,6 +63,10 @@ struct vrnic_hold {
 	/** @mr: The regions; each is there once. */
 	struct vrnic_mr *mr[VRNIC_MAX_HELD];
 };
+
+/* How long something that ends goes on to wait, and how long if it has waited for long. */
+#define VRNIC_STOP_INTERVAL	((long)max(HZ / 50, 1))
+#define VRNIC_STOP_SELDOM	(8 * VRNIC_STOP_INTERVAL)
 
 /* Who waits looks at this from time to time. */
 static inline bool vrnic_access_is_stopping(const struct vrnic_access_set *set)

@@ -26,9 +26,6 @@ static uint vrnic_fence_timeout = 60;
 module_param_named(fence_timeout, vrnic_fence_timeout, uint, 0644);
 MODULE_PARM_DESC(fence_timeout, "Seconds until an exporter's fence counts as broken (default 60)");
 
-/* How long a queue that ends goes on to wait. */
-#define VRNIC_STOP_INTERVAL	((long)max(HZ / 50, 1))
-
 static enum dma_data_direction vrnic_mr_direction(struct vrnic_mr *mr)
 {
 	return vrnic_mr_is_writable(mr) ? DMA_BIDIRECTIONAL : DMA_TO_DEVICE;
@@ -253,19 +250,23 @@ static int vrnic_check_arrived(struct vrnic_mr *mr)
 	return 0;
 }
 
-/* A queue that ends does not wait for another's fences. */
+/* Neither a queue that ends nor a region that does waits for an exporter's fences. */
 static long vrnic_wait_fences(struct vrnic_mr *mr, bool intr, const struct vrnic_access_set *set)
 {
-	long left = READ_ONCE(vrnic_fence_timeout) * HZ, slice, ret;
+	long left = READ_ONCE(vrnic_fence_timeout) * HZ, look = VRNIC_STOP_INTERVAL, slice, ret;
 
+	if (vrnic_misbehaves(mr->pd->vdev, VRNIC_IGNORE_KERNEL_FENCE))
+		return 1;
 	do {
 		if (set && vrnic_access_is_stopping(set))
 			return -ECANCELED;
-		if (set && vrnic_access_find_dead(set))
+		if (READ_ONCE(mr->dead) || (set && vrnic_access_find_dead(set)))
 			return -ENODEV;
-		slice = set ? min(left, VRNIC_STOP_INTERVAL) : left;
+		slice = min(left, look);
 		ret = dma_resv_wait_timeout(mr->dmabuf->resv, DMA_RESV_USAGE_KERNEL, intr, slice);
 		left -= slice;
+		/* There may be a crowd of them. */
+		look = min(2 * look, VRNIC_STOP_SELDOM);
 	} while (!ret && left);
 	return ret;
 }
@@ -275,7 +276,7 @@ static long vrnic_wait_fences(struct vrnic_mr *mr, bool intr, const struct vrnic
  * @mr: the region
  * @set: whose end ends the wait
  *
- * Another buffer that is reserved meanwhile would be held up by this one.
+ * Others need it meanwhile, and another buffer that is reserved would be held up by this one.
  *
  * Return: 0, also when it takes too long; -ECANCELED or -ENODEV for @set.
  */
@@ -284,6 +285,33 @@ int vrnic_dma_buf_wait_moved(struct vrnic_mr *mr, const struct vrnic_access_set 
 	long ret = vrnic_wait_fences(mr, false, set);
 
 	return ret == -ECANCELED || ret == -ENODEV ? ret : 0;
+}
+
+/* Times that a buffer is waited for which has set off again by then. */
+#define VRNIC_MAX_MOVES		16
+
+/*
+ * Takes the reservation of a buffer that is at rest, for who waits for nothing else: the long wait
+ * is without it, as others need it. One that does not come to rest is waited for with it.
+ */
+static int vrnic_lock_arrived(struct vrnic_mr *mr, bool intr)
+{
+	struct dma_resv *resv = mr->dmabuf->resv;
+	unsigned int moves = VRNIC_MAX_MOVES;
+	long left;
+	int ret;
+
+	for (;;) {
+		left = vrnic_wait_fences(mr, intr, NULL);
+		if (left < 0)
+			return left;
+		ret = intr ? dma_resv_lock_interruptible(resv, NULL) : dma_resv_lock(resv, NULL);
+		if (ret)
+			return ret;
+		if (!left || !--moves || dma_resv_test_signaled(resv, DMA_RESV_USAGE_KERNEL))
+			return 0;
+		dma_resv_unlock(resv);
+	}
 }
 
 /* The bytes may still be on their way: not before they have arrived. */
@@ -439,7 +467,7 @@ int vrnic_dma_buf_prefetch(struct vrnic_mr *mr)
 {
 	int ret;
 
-	ret = dma_resv_lock_interruptible(mr->dmabuf->resv, NULL);
+	ret = vrnic_lock_arrived(mr, true);
 	if (ret)
 		return ret;
 	if (mr->sgt && mr->mapped && !mr->stale && mr->ops->dynamic)
@@ -468,7 +496,8 @@ static void vrnic_map_ahead(struct work_struct *work)
 {
 	struct vrnic_mr *mr = container_of(work, struct vrnic_mr, map_work);
 
-	dma_resv_lock(mr->dmabuf->resv, NULL);
+	if (vrnic_lock_arrived(mr, false))
+		return;
 	vrnic_dma_buf_ensure_locked(mr, false, NULL);
 	dma_resv_unlock(mr->dmabuf->resv);
 }

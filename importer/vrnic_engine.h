@@ -13,7 +13,7 @@ struct vrnic_dma_engine;
 /**
  * struct vrnic_engine_ops - what moves bytes
  *
- * But for @open, @get, @put and @show, each function is called between
+ * But for @open, @get, @try_get, @put and @show, each function is called between
  * vrnic_access_begin() and vrnic_access_end(), for no more than a chunk, within the
  * bounds of the mappings. It is given DMA addresses only. -EFAULT says that one of them
  * was not resolved: which, is in the fault.
@@ -27,8 +27,10 @@ struct vrnic_engine_ops {
 	u32 max_chunk;
 	/** @open: Optional: get ready for a queue; may wait. Returns 0 or an error. */
 	int (*open)(struct vrnic_dma_engine *engine);
-	/** @get: Optional: have the engine for oneself; may wait. */
+	/** @get: Optional: have the engine for oneself; waits for transfers of others only. */
 	void (*get)(struct vrnic_dma_engine *engine);
+	/** @try_get: The same without a wait; goes with @get. Returns whether it has it. */
+	bool (*try_get)(struct vrnic_dma_engine *engine);
 	/** @put: Goes with @get. */
 	void (*put)(struct vrnic_dma_engine *engine);
 	/** @show: Optional: a line for debugfs. */
@@ -65,6 +67,23 @@ extern struct vrnic_dma_engine vrnic_engine_cpu;
 void vrnic_engine_add(struct vrnic_device *vdev, struct vrnic_dma_engine *engine);
 struct vrnic_dma_engine *vrnic_engine_find(struct vrnic_device *vdev, const char *name);
 int vrnic_engine_open(struct vrnic_dma_engine *engine);
+
+static inline void vrnic_engine_get(struct vrnic_dma_engine *engine)
+{
+	if (engine->ops->get)
+		engine->ops->get(engine);
+}
+
+static inline bool vrnic_engine_try_get(struct vrnic_dma_engine *engine)
+{
+	return !engine->ops->try_get || engine->ops->try_get(engine);
+}
+
+static inline void vrnic_engine_put(struct vrnic_dma_engine *engine)
+{
+	if (engine->ops->put)
+		engine->ops->put(engine);
+}
 
 static inline bool vrnic_engine_has_atomics(const struct vrnic_dma_engine *engine)
 {

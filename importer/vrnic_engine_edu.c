@@ -294,6 +294,11 @@ static void vrnic_edu_get(struct vrnic_dma_engine *engine)
 	mutex_lock(&to_vrnic_edu(engine)->lock);
 }
 
+static bool vrnic_edu_try_get(struct vrnic_dma_engine *engine)
+{
+	return mutex_trylock(&to_vrnic_edu(engine)->lock);
+}
+
 static void vrnic_edu_put(struct vrnic_dma_engine *engine)
 {
 	mutex_unlock(&to_vrnic_edu(engine)->lock);
@@ -310,6 +315,7 @@ static const struct vrnic_engine_ops vrnic_edu_ops = {
 	.max_chunk = EDU_MAX_TRANSFER,
 	.open = vrnic_edu_open,
 	.get = vrnic_edu_get,
+	.try_get = vrnic_edu_try_get,
 	.put = vrnic_edu_put,
 	.show = vrnic_edu_show,
 	.copy = vrnic_edu_copy,

@@ -154,31 +154,18 @@ static void vrnic_set_add(struct vrnic_access_set *set, const struct vrnic_piece
 static int vrnic_begin(struct vrnic_mover *mover, struct vrnic_access_set *set,
 		       struct vrnic_mr **culprit)
 {
-	struct vrnic_dma_engine *engine = mover->wq->attr.engine;
-	int ret;
-
 	if (mover->now)
 		return 0;
 	set->wq = mover->wq;
 	set->peer = mover->peer;
-	/* Before the regions: a notification does not wait for others' turns. */
-	if (engine->ops->get)
-		engine->ops->get(engine);
-	ret = vrnic_access_begin(set, culprit);
-	if (ret && engine->ops->put)
-		engine->ops->put(engine);
-	return ret;
+	return vrnic_access_begin(set, culprit);
 }
 
 static void vrnic_end(struct vrnic_mover *mover, struct vrnic_access_set *set)
 {
-	struct vrnic_dma_engine *engine = mover->wq->attr.engine;
-
 	if (mover->now)
 		return;
 	vrnic_access_end(set);
-	if (engine->ops->put)
-		engine->ops->put(engine);
 	cond_resched();
 }
 

@@ -310,19 +310,29 @@ static void vrnic_mr_set(struct vrnic_mr *mr, struct vrnic_pd *pd, u32 access)
  * @access: bits of &enum vrnic_right; none to write if it had none
  *
  * Returns when nothing uses it as it was. Its keys stay, and lead nowhere meanwhile.
+ *
+ * Return: 0; -EINTR when the caller is being killed, and nothing has changed.
  */
-void vrnic_mr_change(struct vrnic_mr *mr, struct vrnic_pd *pd, u32 access)
+int vrnic_mr_change(struct vrnic_mr *mr, struct vrnic_pd *pd, u32 access)
 {
 	/* Its index stays taken. */
 	xa_store(&mr->pd->vdev->regions, mr->index, NULL, GFP_KERNEL_ACCOUNT);
 	synchronize_rcu();
 	vrnic_mr_put(mr);
-	wait_for_completion(&mr->idle);
+	if (wait_for_completion_killable(&mr->idle)) {
+		/* Somebody has it still, and it is as it was; else the completion is coming. */
+		if (kref_get_unless_zero(&mr->ref)) {
+			vrnic_mr_publish(mr);
+			return -EINTR;
+		}
+		wait_for_completion(&mr->idle);
+	}
 
 	vrnic_mr_set(mr, pd, access);
 	reinit_completion(&mr->idle);
 	kref_init(&mr->ref);
 	vrnic_mr_publish(mr);
+	return 0;
 }
 EXPORT_SYMBOL_NS_GPL(vrnic_mr_change, VRNIC_NS);
 

@@ -241,7 +241,7 @@ struct vrnic_mr *vrnic_mr_reg_dma_buf(struct vrnic_pd *pd, int fd,
 struct vrnic_mr *vrnic_mr_reg_user(struct vrnic_pd *pd, u64 addr,
 				   const struct vrnic_mr_attr *attr);
 void vrnic_mr_publish(struct vrnic_mr *mr);
-void vrnic_mr_change(struct vrnic_mr *mr, struct vrnic_pd *pd, u32 access);
+int vrnic_mr_change(struct vrnic_mr *mr, struct vrnic_pd *pd, u32 access);
 void vrnic_mr_dereg(struct vrnic_mr *mr);
 struct vrnic_mr *vrnic_mr_get_by_key(struct vrnic_pd *pd, u32 key, bool remote);
 void vrnic_mr_put(struct vrnic_mr *mr);

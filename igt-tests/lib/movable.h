@@ -33,6 +33,12 @@ int __vvram_move_async(int fd, uint32_t handle, uint32_t placement);
 void vvram_move(int fd, uint32_t handle, uint32_t placement);
 /* Kernels that pin the mapped buffers of dynamic importers refuse the move. */
 void vvram_move_mapped(int fd, uint32_t handle, uint32_t placement);
+/* A buffer is away for so long ... */
+#define AWAY_MS		5000
+/* ... and who does not wait for it is done within that, on the slowest machine. */
+#define SOON_MS		4000
+/* Sets off for @placement, and arrives so much later; @p is its mapping. */
+void vvram_send_away(int fd, uint32_t handle, void *p, uint32_t placement, int ms);
 struct drm_vvram_gem_info vvram_info(int fd, uint32_t handle);
 struct drm_vvram_query vvram_query(int fd);
 void *vvram_mmap(int fd, uint32_t handle, uint64_t size);
@@ -59,6 +65,10 @@ struct vrnic_wc vrnic_do(int nic, uint32_t queue, struct vrnic_wr *wr);
 struct vrnic_wc vrnic_copy(int nic, uint32_t queue, uint32_t opcode,
 			   const struct vrnic_reg_mr *remote, uint64_t remote_addr,
 			   const struct vrnic_reg_mr *local, uint64_t local_addr, uint32_t len);
+/* The request alone; its number is one more than @remote_addr. */
+void vrnic_post_copy(int nic, uint32_t queue, uint32_t opcode,
+		     const struct vrnic_reg_mr *remote, uint64_t remote_addr,
+		     const struct vrnic_reg_mr *local, uint64_t local_addr, uint32_t len);
 
 #define SLOTS	8
 

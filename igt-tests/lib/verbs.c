@@ -390,11 +390,7 @@ bool write_and_read(struct end *a, struct movable *m, uint64_t seed)
 
 void send_away(struct movable *m, uint32_t placement, int ms)
 {
-	/* Until what is under way is over: a copy asks for its delay when it is its turn. */
-	(void)*(volatile uint8_t *)m->p;
-	chaos_delay(m->fd, ms);
-	igt_assert_eq(__vvram_move_async(m->fd, m->handle, placement), 0);
-	chaos_delay(m->fd, 0);
+	vvram_send_away(m->fd, m->handle, m->p, placement, ms);
 }
 
 int ring_bell(struct end *e, uint32_t command)

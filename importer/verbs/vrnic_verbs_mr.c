@@ -145,6 +145,7 @@ static struct ib_mr *vrnic_ib_rereg_closed(struct ib_mr *ibmr, int flags, u64 st
 {
 	struct vrnic_ib_mr *mr = to_vrnic_mr(ibmr);
 	u32 rights;
+	int ret;
 
 	if (!(flags & IB_MR_REREG_ACCESS))
 		access = mr->access;
@@ -160,7 +161,9 @@ static struct ib_mr *vrnic_ib_rereg_closed(struct ib_mr *ibmr, int flags, u64 st
 			return ERR_PTR(-EOPNOTSUPP);
 		return vrnic_ib_reg_memory(pd, mr->start, ibmr->length, ibmr->iova, access, udata);
 	}
-	vrnic_mr_change(mr->core, &to_vrnic_pd(pd)->core, rights);
+	ret = vrnic_mr_change(mr->core, &to_vrnic_pd(pd)->core, rights);
+	if (ret)
+		return ERR_PTR(ret);
 	mr->access = access;
 	return NULL;
 }

@@ -22,6 +22,9 @@
 /* How long a worker looks for the next request: less than being woken up takes. */
 #define VRNIC_IB_LINGER_NS	20000
 
+/* How often it looks whether a peer has time for it. */
+#define VRNIC_IB_TURN_US	20
+
 /* How long a caller goes on with further requests. */
 #define VRNIC_IB_CALLER_NS	100000
 /* The largest that it executes where a worker would have a CPU of its own. */
@@ -582,14 +585,19 @@ static unsigned long vrnic_ib_rnr_delay(u8 timer)
 	return max(usecs_to_jiffies(units * 10), 1);
 }
 
-/* Of the peers' locks a caller has one only if nobody else has it. */
+/*
+ * Of the peers' locks a caller has one only if nobody else has it. A worker waits, as long as its
+ * queue pair does not end: whoever has it may be waiting for a third one's buffer.
+ */
 static bool vrnic_ib_lock_resp(struct vrnic_ib_qp *qp, struct vrnic_ib_qp *peer)
 {
 	lockdep_assert_held(&qp->exec);
 
-	if (qp->mover.now)
-		return mutex_trylock(&peer->resp);
-	mutex_lock(&peer->resp);
+	while (!mutex_trylock(&peer->resp)) {
+		if (qp->mover.now || vrnic_wq_is_stopping(&qp->wq))
+			return false;
+		usleep_range(VRNIC_IB_TURN_US, 2 * VRNIC_IB_TURN_US);
+	}
 	return true;
 }
 
