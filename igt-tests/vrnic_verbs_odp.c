@@ -268,9 +268,9 @@ static void test_prefetch(void)
 }
 
 /* A request that is not waited for. */
-static void post_write(struct end *e, void *at, uint32_t rkey)
+static void post_write(struct end *e, struct ibv_mr *from, void *at, uint32_t rkey)
 {
-	struct ibv_sge sge = { (uintptr_t)e->mem, PAGE, e->mr->lkey };
+	struct ibv_sge sge = { (uintptr_t)e->mem, PAGE, from->lkey };
 	struct ibv_send_wr wr = {
 		.opcode = IBV_WR_RDMA_WRITE, .sg_list = &sge, .num_sge = 1,
 		.wr.rdma = { (uintptr_t)at, rkey },
@@ -282,8 +282,7 @@ static void post_write(struct end *e, void *at, uint32_t rkey)
 
 /* What two processes know of each other: who has memory, and who writes to it. */
 struct meeting {
-	volatile uint32_t owner_qpn, writer_qpn, rkey;
-	volatile bool away, over;
+	volatile uint32_t owner_qpn, writer_qpn, rkey, away, over;
 	void *p;
 };
 
@@ -322,8 +321,7 @@ static int own_memory(void *arg)
 	meet(&e, m->writer_qpn);
 	vvram_send_away(fd, handle, m->p, SYSTEM, AWAY_MS);
 	m->away = true;
-	while (!m->over)
-		usleep(1000);
+	wait_for(&m->over);
 	igt_assert_eq(ibv_dereg_mr(mr), 0);
 	close_end(&e);
 	munmap(m->p, SIZE);
@@ -331,10 +329,11 @@ static int own_memory(void *arg)
 	return 0;
 }
 
-static void test_slow_memory(void)
+static void test_slow_memory(bool region_first)
 {
 	struct meeting *m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct ibv_mr *own;
 	struct end e;
 	uint64_t start;
 	int status;
@@ -347,14 +346,20 @@ static void test_slow_memory(void)
 	wait_for(&m->owner_qpn);
 	meet(&e, m->owner_qpn);
 	m->writer_qpn = e.qp->qp_num;
-	while (!m->away)
-		usleep(1000);
+	wait_for(&m->away);
 
+	own = ibv_reg_mr(e.pd, e.mem, PAGE, 0);
+	igt_assert(own);
 	start = now_ms();
-	post_write(&e, m->p, m->rkey);
+	post_write(&e, own, m->p, m->rkey);
+	/* As it goes when a process is killed: what was made last goes first. */
+	if (region_first)
+		igt_assert_eq(ibv_dereg_mr(own), 0);
 	igt_assert_eq(ibv_destroy_qp(e.qp), 0);
 	e.qp = NULL;
 	igt_assert_lt(now_ms() - start, SOON_MS);
+	if (!region_first)
+		igt_assert_eq(ibv_dereg_mr(own), 0);
 	m->over = true;
 	igt_assert_eq(waitpid(pid, &status, 0), pid);
 	igt_assert_eq(status, 0);
@@ -434,8 +439,10 @@ igt_main
 	igt_subtest("prefetch")
 		test_prefetch();
 	igt_describe("It is the owner of memory who waits for it.");
-	igt_subtest("slow-memory")
-		test_slow_memory();
+	igt_subtest("slow-memory") {
+		test_slow_memory(false);
+		test_slow_memory(true);
+	}
 	igt_describe("The buffer moves, and nothing is lost.");
 	igt_subtest("while-moving")
 		test_while_moving();

@@ -196,6 +196,11 @@ struct vrnic_pd {
 	struct vrnic_device *vdev;
 	/** @workers: Do what its queues and regions wait for; of its client, which alone waits. */
 	struct workqueue_struct *workers;
+	/**
+	 * @faulters: Have pages of its regions be there, for whoever may not wait for that; its
+	 * client's as well, and apart: those who wait for them are workers.
+	 */
+	struct workqueue_struct *faulters;
 };
 
 extern uint vrnic_chunk;

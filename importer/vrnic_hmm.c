@@ -184,18 +184,27 @@ static int vrnic_hmm_open(struct vrnic_hmm *hmm, unsigned long n, struct vrnic_b
 }
 
 /*
- * Pages of memfd_secret() are not in the kernel's map, by which the CPU's engine reaches RAM;
- * get_user_pages() has none of them for anybody, HMM does not ask.
+ * What get_user_pages() has for nobody, HMM does not ask for: pages of memfd_secret(), which
+ * are not in the kernel's map, by which the CPU's engine reaches RAM; and writes to a shadow
+ * stack.
  */
-static bool vrnic_hmm_is_secret(struct mm_struct *mm, unsigned long start, unsigned long end)
+static bool vrnic_hmm_is_refused(const struct vm_area_struct *vma, bool write)
+{
+	if (vma->vm_file && file_inode(vma->vm_file)->i_sb->s_magic == SECRETMEM_MAGIC)
+		return true;
+	return write && vma->vm_flags & VM_SHADOW_STACK;
+}
+
+static bool vrnic_hmm_may_use(struct mm_struct *mm, unsigned long start, unsigned long end,
+			      bool write)
 {
 	VMA_ITERATOR(vmi, mm, start);
 	struct vm_area_struct *vma;
 
 	for_each_vma_range(vmi, vma, end)
-		if (vma->vm_file && file_inode(vma->vm_file)->i_sb->s_magic == SECRETMEM_MAGIC)
-			return true;
-	return false;
+		if (vrnic_hmm_is_refused(vma, write))
+			return false;
+	return true;
 }
 
 static int vrnic_hmm_look_up(struct vrnic_hmm *hmm, unsigned long first, unsigned long n,
@@ -215,7 +224,8 @@ static int vrnic_hmm_look_up(struct vrnic_hmm *hmm, unsigned long first, unsigne
 	memset(hmm->found, 0, sizeof(hmm->found));
 	range.notifier_seq = mmu_interval_read_begin(&hmm->notifier);
 	mmap_read_lock(mm);
-	ret = vrnic_hmm_is_secret(mm, range.start, range.end) ? -EACCES : hmm_range_fault(&range);
+	ret = vrnic_hmm_may_use(mm, range.start, range.end, write) ? hmm_range_fault(&range) :
+								     -EACCES;
 	mmap_read_unlock(mm);
 	/* Not there, or not for that: the owner's mistake, not the bus's. */
 	if (ret)
@@ -230,7 +240,7 @@ static int vrnic_hmm_look_up(struct vrnic_hmm *hmm, unsigned long first, unsigne
 
 static int vrnic_hmm_may_go_on(struct vrnic_hmm *hmm, const struct vrnic_access_set *set)
 {
-	if (READ_ONCE(hmm->mr->dead))
+	if (READ_ONCE(hmm->mr->dead) || (set && vrnic_access_find_dead(set)))
 		return -ENODEV;
 	if (set && vrnic_access_is_stopping(set))
 		return -ECANCELED;
@@ -260,8 +270,8 @@ static int vrnic_hmm_fault_pages(struct vrnic_hmm *hmm, unsigned long first, uns
 	return 0;
 }
 
-static int vrnic_hmm_fault(struct vrnic_mr *mr, u64 pos, u64 len, bool write,
-			   const struct vrnic_access_set *set)
+static int vrnic_hmm_fault_here(struct vrnic_mr *mr, u64 pos, u64 len, bool write,
+				const struct vrnic_access_set *set)
 {
 	struct vrnic_hmm *hmm = mr->hmm;
 	struct mm_struct *mm = hmm->notifier.mm;
@@ -271,12 +281,90 @@ static int vrnic_hmm_fault(struct vrnic_mr *mr, u64 pos, u64 len, bool write,
 		return -EACCES;
 	vrnic_count(mr, faults, 1);
 	trace_vrnic_fault(mr, pos);
-	scoped_guard(mutex, &hmm->lock)
+	ret = mutex_lock_killable(&hmm->lock);
+	if (!ret) {
 		ret = vrnic_hmm_fault_pages(hmm, pos >> PAGE_SHIFT, (pos + len - 1) >> PAGE_SHIFT,
 					    write, set);
+		mutex_unlock(&hmm->lock);
+	}
 	/* The last one to leave cleans up, which may take long: not here. */
 	mmput_async(mm);
 	return ret;
+}
+
+/* A fault on behalf of somebody who may have to leave. */
+struct vrnic_hmm_job {
+	struct kref ref;	/* of who does it, and of who waits */
+	struct work_struct work;
+	struct completion done;
+	struct vrnic_mr *mr;	/* with a reference until it is done */
+	u64 pos;
+	u64 len;
+	bool write;
+	int ret;	/* when it is done */
+};
+
+static void vrnic_hmm_job_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct vrnic_hmm_job, ref));
+}
+
+static void vrnic_hmm_job_do(struct work_struct *work)
+{
+	struct vrnic_hmm_job *job = container_of(work, struct vrnic_hmm_job, work);
+
+	job->ret = vrnic_hmm_fault_here(job->mr, job->pos, job->len, job->write, NULL);
+	complete(&job->done);
+	vrnic_mr_put(job->mr);
+	kref_put(&job->ref, vrnic_hmm_job_free);
+}
+
+/*
+ * A page may take as long as its owner likes (a file of a file system that does not answer), and
+ * neither signals nor ends are looked at meanwhile. So it is the owner's worker who waits for
+ * it, and others leave when they have to.
+ */
+static int vrnic_hmm_fault_there(struct vrnic_mr *mr, u64 pos, u64 len, bool write,
+				 const struct vrnic_access_set *set)
+{
+	struct vrnic_hmm_job *job;
+	int ret = 0;
+
+	job = kzalloc(sizeof(*job), GFP_KERNEL);
+	if (!job)
+		return -ENOMEM;
+	kref_init(&job->ref);
+	kref_get(&job->ref);
+	INIT_WORK(&job->work, vrnic_hmm_job_do);
+	init_completion(&job->done);
+	kref_get(&mr->ref);
+	job->mr = mr;
+	job->pos = pos;
+	job->len = len;
+	job->write = write;
+
+	queue_work(mr->pd->faulters, &job->work);
+	while (!ret && !wait_for_completion_timeout(&job->done, VRNIC_STOP_INTERVAL))
+		ret = vrnic_hmm_may_go_on(mr->hmm, set);
+	if (!ret) {
+		ret = job->ret;
+	} else if (cancel_work(&job->work)) {
+		/* It was not begun: nobody else has it. */
+		vrnic_mr_put(mr);
+		kfree(job);
+		return ret;
+	}
+	kref_put(&job->ref, vrnic_hmm_job_free);
+	return ret;
+}
+
+/* Who has a peer holds what that one's end waits for. */
+static int vrnic_hmm_fault(struct vrnic_mr *mr, u64 pos, u64 len, bool write,
+			   const struct vrnic_access_set *set)
+{
+	if (set && (set->peer || set->wq->attr.pd != mr->pd))
+		return vrnic_hmm_fault_there(mr, pos, len, write, set);
+	return vrnic_hmm_fault_here(mr, pos, len, write, set);
 }
 
 static bool vrnic_hmm_ready(const struct vrnic_mr *mr, u64 pos, u64 len, bool write)

@@ -38,6 +38,15 @@ void vrnic_limits_init(void)
 	vrnic_max_depth = clamp_t(uint, vrnic_max_depth, 1, VRNIC_DEPTH_LIMIT);
 }
 
+static void vrnic_context_free_memory(struct vrnic_context *ctx)
+{
+	if (ctx->pd.faulters)
+		destroy_workqueue(ctx->pd.faulters);
+	if (ctx->pd.workers)
+		destroy_workqueue(ctx->pd.workers);
+	kfree(ctx);
+}
+
 /**
  * vrnic_context_create() - begin a client's context
  * @vdev: the device
@@ -52,8 +61,9 @@ struct vrnic_context *vrnic_context_create(struct vrnic_device *vdev)
 	if (!ctx)
 		return NULL;
 	ctx->pd.workers = vrnic_workers_create();
-	if (!ctx->pd.workers) {
-		kfree(ctx);
+	ctx->pd.faulters = vrnic_workers_create();
+	if (!ctx->pd.workers || !ctx->pd.faulters) {
+		vrnic_context_free_memory(ctx);
 		return NULL;
 	}
 
@@ -86,8 +96,7 @@ void vrnic_context_free(struct vrnic_context *ctx)
 {
 	xa_destroy(&ctx->mrs);
 	xa_destroy(&ctx->queues);
-	destroy_workqueue(ctx->pd.workers);
-	kfree(ctx);
+	vrnic_context_free_memory(ctx);
 }
 
 /**

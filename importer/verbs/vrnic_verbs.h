@@ -78,6 +78,8 @@ struct vrnic_ib_ucontext {
 	struct ib_ucontext ib;
 	/** @workers: Of its domains, see &vrnic_pd.workers. */
 	struct workqueue_struct *workers;
+	/** @faulters: The same, see &vrnic_pd.faulters. */
+	struct workqueue_struct *faulters;
 };
 
 /**

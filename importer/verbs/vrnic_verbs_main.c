@@ -191,11 +191,19 @@ static int vrnic_ib_alloc_ucontext(struct ib_ucontext *ibuc, struct ib_udata *ud
 	if (ret)
 		return ret;
 	uc->workers = vrnic_workers_create();
-	return uc->workers ? 0 : -ENOMEM;
+	if (!uc->workers)
+		return -ENOMEM;
+	uc->faulters = vrnic_workers_create();
+	if (!uc->faulters) {
+		destroy_workqueue(uc->workers);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 static void vrnic_ib_dealloc_ucontext(struct ib_ucontext *ibuc)
 {
+	destroy_workqueue(to_vrnic_ucontext(ibuc)->faulters);
 	destroy_workqueue(to_vrnic_ucontext(ibuc)->workers);
 }
 
@@ -207,10 +215,15 @@ static void vrnic_ib_disassociate_ucontext(struct ib_ucontext *ibuc)
 static int vrnic_ib_alloc_pd(struct ib_pd *pd, struct ib_udata *udata)
 {
 	struct vrnic_pd *core = &to_vrnic_pd(pd)->core;
+	struct vrnic_ib_ucontext *uc;
 
 	core->vdev = to_vrnic_dev(pd->device)->vdev;
-	core->workers = udata ? rdma_udata_to_drv_context(udata, struct vrnic_ib_ucontext,
-							  ib)->workers : core->vdev->workers;
+	core->workers = core->vdev->workers;
+	if (udata) {
+		uc = rdma_udata_to_drv_context(udata, struct vrnic_ib_ucontext, ib);
+		core->workers = uc->workers;
+		core->faulters = uc->faulters;
+	}
 	return vrnic_ib_no_udata(udata);
 }
 
