@@ -170,13 +170,13 @@ static bool vvram_may_yield(struct vm_fault *vmf)
 }
 
 /*
- * Something was interrupted. Who faults by get_user_pages() asks again at once, unless it is
- * being killed.
+ * Something was interrupted. Who faults by get_user_pages() or HMM asks again at once; the latter
+ * also when it is being killed.
  */
 static vm_fault_t vvram_fault_interrupted(void)
 {
 	schedule_timeout_killable(1);
-	return VM_FAULT_NOPAGE;
+	return fatal_signal_pending(current) ? VM_FAULT_SIGBUS : VM_FAULT_NOPAGE;
 }
 
 /*
@@ -222,7 +222,7 @@ static vm_fault_t vvram_fault_map_nothing(struct vm_fault *vmf)
  * As TTM's own, but for when it asks whether there is a device: after the wait for the
  * bytes, not before. A copy that is given up with the device lets its fence signal.
  */
-static vm_fault_t vvram_vm_fault(struct vm_fault *vmf)
+static vm_fault_t vvram_fault(struct vm_fault *vmf)
 {
 	struct ttm_buffer_object *tbo = vmf->vma->vm_private_data;
 	vm_fault_t ret;
@@ -252,6 +252,19 @@ static vm_fault_t vvram_vm_fault(struct vm_fault *vmf)
 	if (ret == VM_FAULT_RETRY && !(vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
 		return ret;
 	ttm_bo_unreserve(tbo);
+	return ret;
+}
+
+/*
+ * A wait without the lock of the address space outlives the mapping, and a buffer holds neither
+ * the device nor this module: the file does. Of a process it ends after this function has.
+ */
+static vm_fault_t vvram_vm_fault(struct vm_fault *vmf)
+{
+	struct file *file = get_file(vmf->vma->vm_file);
+	vm_fault_t ret = vvram_fault(vmf);
+
+	fput(file);
 	return ret;
 }
 
