@@ -176,11 +176,44 @@ static inline int compat_ttm_device_init(struct ttm_device *bdev,
 }
 
 /**
+ * struct compat_ttm_dmem - what the dmem cgroup's controller is to shrink
+ */
+struct compat_ttm_dmem {
+	/** @drm: The device. */
+	struct drm_device *drm;
+	/** @man: The manager. */
+	struct ttm_resource_manager *man;
+};
+
+#ifdef HAVE_DMEM_CGROUP_INIT
+/* Called for as long as there is the region, which ends after what an eviction needs. */
+static inline int compat_ttm_dmem_reclaim(struct dmem_cgroup_pool_state *pool, u64 bytes,
+					  void *priv)
+{
+	struct compat_ttm_dmem *dmem = priv;
+	int ret, idx;
+
+	if (!drm_dev_enter(dmem->drm, &idx))
+		return -ENODEV;
+	ret = ttm_resource_manager_dmem_reclaim(pool, bytes, dmem->man);
+	drm_dev_exit(idx);
+	return ret;
+}
+#endif
+
+/**
  * compat_ttm_register_dmem() - make a manager's memory a region of the dmem cgroup
+ * @dmem: lives as long as the device
+ * @drm: the device
+ * @man: the manager
+ * @name: of the region
+ * @size: bytes
  *
  * Does nothing on kernels without that controller.
+ *
+ * Return: 0 or an error.
  */
-static inline int compat_ttm_register_dmem(struct drm_device *drm,
+static inline int compat_ttm_register_dmem(struct compat_ttm_dmem *dmem, struct drm_device *drm,
 					   struct ttm_resource_manager *man,
 					   const char *name, u64 size)
 {
@@ -188,13 +221,15 @@ static inline int compat_ttm_register_dmem(struct drm_device *drm,
 	struct dmem_cgroup_region *region;
 #ifdef HAVE_DMEM_CGROUP_INIT
 	static const struct dmem_cgroup_ops ops = {
-		.reclaim = ttm_resource_manager_dmem_reclaim,
+		.reclaim = compat_ttm_dmem_reclaim,
 	};
 	const struct dmem_cgroup_init init = {
 		.size = size,
 		.ops = &ops,
-		.reclaim_priv = man,
+		.reclaim_priv = dmem,
 	};
+
+	*dmem = (struct compat_ttm_dmem){ .drm = drm, .man = man };
 
 	region = drmm_cgroup_register_region(drm, name, &init);
 #else

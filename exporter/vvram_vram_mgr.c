@@ -312,7 +312,7 @@ int vvram_vram_mgr_init(struct vvram_device *vdev)
 	ret = drmm_mutex_init(&vdev->drm, &mgr->lock);
 	if (ret)
 		return ret;
-	ret = compat_ttm_register_dmem(&vdev->drm, &mgr->base, "vram", size);
+	ret = compat_ttm_register_dmem(&mgr->dmem, &vdev->drm, &mgr->base, "vram", size);
 	if (ret)
 		return ret;
 	ret = gpu_buddy_init(&mgr->mm, size, PAGE_SIZE);

@@ -10,6 +10,8 @@
 #include <drm/ttm/ttm_placement.h>
 #include <drm/ttm/ttm_resource.h>
 
+#include "ttm.h"
+
 struct vvram_device;
 struct vvram_segments;
 
@@ -19,6 +21,8 @@ struct vvram_segments;
 struct vvram_vram_mgr {
 	/** @base: TTM's part. */
 	struct ttm_resource_manager base;
+	/** @dmem: What the dmem cgroup's controller has of it. */
+	struct compat_ttm_dmem dmem;
 	/** @lock: Protects @mm; nothing is taken inside. */
 	struct mutex lock;
 	/** @mm: The free and used blocks. */
