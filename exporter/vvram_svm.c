@@ -19,6 +19,7 @@
  * not at all. Here CPUs copy, pages of a BAR stay in use, and what can't move is left out.
  */
 
+#include <linux/cpu.h>
 #include <linux/dma-resv.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -27,6 +28,7 @@
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 
 #include <drm/drm_debugfs.h>
 #include <drm/drm_drv.h>
@@ -125,7 +127,8 @@ static int vvram_svm_step_init(struct vvram_svm_step *step, struct vvram_device 
 	*step = (struct vvram_svm_step) {
 		.vdev = vdev, .to_vram = to_vram, .gfp = GFP_HIGHUSER_MOVABLE, .max = max,
 	};
-	step->src = kvmalloc_array(max, 2 * sizeof(*step->src) + sizeof(*step->pages),
+	/* migrate_vma_setup() may find as many twice, see vvram_svm_found(). */
+	step->src = kvmalloc_array(max, 4 * sizeof(*step->src) + sizeof(*step->pages),
 				   GFP_KERNEL);
 	step->vram = vvram_segments_alloc(max);
 	step->fresh = to_vram ? vvram_segments_alloc(max) : NULL;
@@ -133,14 +136,14 @@ static int vvram_svm_step_init(struct vvram_svm_step *step, struct vvram_device 
 		vvram_svm_step_fini(step);
 		return -ENOMEM;
 	}
-	step->dst = step->src + max;
-	step->pages = (struct page **)(step->dst + max);
+	step->dst = step->src + 2 * max;
+	step->pages = (struct page **)(step->dst + 2 * max);
 	return 0;
 }
 
 static void vvram_svm_step_begin(struct vvram_svm_step *step, unsigned long nr)
 {
-	memset(step->dst, 0, nr * sizeof(*step->dst));
+	memset(step->dst, 0, 2 * nr * sizeof(*step->dst));
 	step->nr = 0;
 	step->vram->count = 0;
 	step->nr_fresh = 0;
@@ -342,18 +345,30 @@ static struct migrate_vma vvram_svm_args(struct vvram_svm_step *step, struct vm_
 	};
 }
 
+/*
+ * Linux 7.3's migrate_vma_setup() counts the first pages twice when the page table goes while it
+ * splits a huge page (MADV_DONTNEED by another thread). Then no page has its place in the list,
+ * and none is moved.
+ */
+static bool vvram_svm_found(const struct migrate_vma *args, unsigned long nr)
+{
+	return args->npages <= nr;
+}
+
 static int vvram_svm_move_to_system(struct vvram_svm_step *step, struct migrate_vma *args,
 				    unsigned long *moved)
 {
+	unsigned long nr = (args->end - args->start) >> PAGE_SHIFT;
 	int ret;
 
 	mmap_assert_locked(args->vma->vm_mm);
 
-	vvram_svm_step_begin(step, (args->end - args->start) >> PAGE_SHIFT);
+	vvram_svm_step_begin(step, nr);
 	ret = migrate_vma_setup(args);
 	if (ret)
 		return ret;
-	vvram_svm_choose_system(step, args->npages, args->vma, args->start);
+	if (vvram_svm_found(args, nr))
+		vvram_svm_choose_system(step, args->npages, args->vma, args->start);
 	migrate_vma_pages(args);
 	/* Not before it is sure that nobody uses the pages: who does may write. */
 	vvram_svm_copy(step);
@@ -365,17 +380,19 @@ static int vvram_svm_move_to_system(struct vvram_svm_step *step, struct migrate_
 static int vvram_svm_move_to_vram(struct vvram_svm_range *range, struct migrate_vma *args,
 				  unsigned long *moved)
 {
+	unsigned long nr = (args->end - args->start) >> PAGE_SHIFT;
 	struct vvram_svm_step *step = &range->step;
 	int ret;
 
 	mmap_assert_locked(args->vma->vm_mm);
 	dma_resv_assert_held(range->block->ttm.base.resv);
 
-	vvram_svm_step_begin(step, (args->end - args->start) >> PAGE_SHIFT);
+	vvram_svm_step_begin(step, nr);
 	ret = migrate_vma_setup(args);
 	if (ret)
 		return ret;
-	vvram_svm_choose_vram(range, args->npages);
+	if (vvram_svm_found(args, nr))
+		vvram_svm_choose_vram(range, args->npages);
 	/* Before what was never touched is mapped. */
 	vvram_svm_copy(step);
 	migrate_vma_pages(args);
@@ -686,6 +703,26 @@ static bool vvram_svm_send_away(struct vvram_device *vdev)
 	return !atomic_long_read(&vdev->svm.pages);
 }
 
+/*
+ * A page that was unmapped from locked memory is on a list of the CPU that has unmapped it, with a
+ * reference, until that CPU empties the list. To migrate nothing does just that.
+ */
+static long vvram_svm_drain_cpu(void *unused)
+{
+	migrate_device_range(NULL, 0, 0);
+	return 0;
+}
+
+static void vvram_svm_drain_cpus(void)
+{
+	unsigned int cpu;
+
+	cpus_read_lock();
+	for_each_online_cpu(cpu)
+		work_on_cpu(cpu, vvram_svm_drain_cpu, NULL);
+	cpus_read_unlock();
+}
+
 /**
  * vvram_svm_vacate() - bring all pages of processes back to system memory
  * @vdev: the device
@@ -698,6 +735,7 @@ bool vvram_svm_vacate(struct vvram_device *vdev, unsigned long end)
 	while (!vvram_svm_send_away(vdev)) {
 		if (time_after(jiffies, end))
 			return false;
+		vvram_svm_drain_cpus();
 		schedule_timeout_uninterruptible(msecs_to_jiffies(10));
 	}
 	return true;
