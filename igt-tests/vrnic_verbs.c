@@ -342,6 +342,17 @@ static void check_no_atomics(struct end *a, struct end *b)
 	connect_ends(a, b);
 }
 
+/* The IOMMU tells of each by an interrupt, when the transfer may be over. */
+static void wait_no_more_faults(void)
+{
+	uint64_t faults;
+
+	do {
+		faults = iommu_faults();
+		usleep(300000);
+	} while (iommu_faults() != faults);
+}
+
 static void run_hardware(void)
 {
 	uint64_t faults = iommu_faults();
@@ -365,9 +376,10 @@ static void run_hardware(void)
 		vrnic_misbehave("skip-invalidate");
 		vvram_move(fd, m.handle, SYSTEM);
 		igt_assert(!hardware_round(&a, &m, 6));
-		vrnic_misbehave("none");
 		while (iommu_faults() == faults)
 			usleep(20000);
+		wait_no_more_faults();
+		vrnic_misbehave("none");
 	}
 	free_movable(&m);
 	close_end(&a);
