@@ -17,6 +17,8 @@
  * See Documentation/core-api/pin_user_pages.rst.
  */
 
+#include <linux/delay.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pfn.h>
@@ -41,6 +43,9 @@
 #define VVRAM_YIELD_PAGES	512UL
 /* How long users of pages are waited for with the reservation held. */
 #define VVRAM_PATIENCE_MS	200
+/* When it is looked first whether they have let go, and at the latest then each time, us. */
+#define VVRAM_LOOK_US		50
+#define VVRAM_LOOK_SELDOM_US	4000
 /* How often those who keep a device from its end are named. */
 #define VVRAM_NAMING_MS		10000
 
@@ -200,6 +205,13 @@ void vvram_pages_drain_end(struct vvram_bo *bo)
 		wake_up_all(&bo->drained);
 }
 
+/* Most users have pages for a request, of which many may fit into a tick. */
+static void vvram_pages_pause(unsigned int *us)
+{
+	usleep_range_state(*us, 2 * *us, TASK_KILLABLE);
+	*us = min(2 * *us, VVRAM_LOOK_SELDOM_US);
+}
+
 /**
  * vvram_pages_wait() - wait until nobody has a buffer's pages
  * @bo: the buffer, its reservation not held, between vvram_pages_drain_begin() and end
@@ -212,6 +224,7 @@ void vvram_pages_drain_end(struct vvram_bo *bo)
  */
 int vvram_pages_wait(struct vvram_bo *bo, unsigned long end)
 {
+	unsigned int us = VVRAM_LOOK_US;
 	unsigned long held;
 	bool settled, pinned;
 
@@ -229,7 +242,7 @@ int vvram_pages_wait(struct vvram_bo *bo, unsigned long end)
 			return -EBUSY;
 		if (settled)
 			return 0;
-		if (schedule_timeout_killable(1), fatal_signal_pending(current))
+		if (vvram_pages_pause(&us), fatal_signal_pending(current))
 			return -EINTR;
 	}
 }
@@ -245,13 +258,14 @@ int vvram_pages_wait(struct vvram_bo *bo, unsigned long end)
 void vvram_pages_be_patient(struct vvram_bo *bo)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(VVRAM_PATIENCE_MS);
+	unsigned int us = VVRAM_LOOK_US;
 
 	if (!vvram_bo_has_pages(bo))
 		return;
 
 	while (!vvram_pages_settle(bo) && time_before(jiffies, end) &&
 	       !fatal_signal_pending(current))
-		schedule_timeout_killable(1);
+		vvram_pages_pause(&us);
 }
 
 static struct page *vvram_bo_page(struct vvram_bo *bo, unsigned long index)
