@@ -46,6 +46,8 @@
  * Description: The device ends with memory of processes in VRAM: it comes back before.
  * SUBTEST: unbind-held
  * Description: The device does not end before the pages of VRAM are let go.
+ * SUBTEST: unbind-listed
+ * Description: Nor by pages that nobody has but a list of the CPU that has unmapped them.
  * SUBTEST: unload
  * Description: The module is unloaded with memory of processes in VRAM: it comes back before.
  */
@@ -1095,6 +1097,42 @@ static void test_unbind_held(void)
 	igt_assert_fd(fd);
 }
 
+static void run_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	igt_assert_eq(sched_setaffinity(0, sizeof(set), &set), 0);
+}
+
+/* Locked memory goes by such a list, of 31 entries, when it is unmapped. */
+static void test_unbind_listed(void)
+{
+	static char name[64];
+	uint64_t start;
+	cpu_set_t all;
+	uint8_t *p;
+
+	igt_require_f(bound_function(VVRAM_DRIVER, name), "VRAM is not a PCI function\n");
+	igt_assert_eq(sched_getaffinity(0, sizeof(all), &all), 0);
+	p = make_pattern(KIB(64), 28);
+	run_on(0);
+	migrate_all(p, KIB(64), VRAM);
+	igt_assert_eq(mlock(p, KIB(64)), 0);
+	munmap(p, KIB(64));
+	run_on(1);
+	start = now_ms();
+	driver_write(VVRAM_DRIVER, "unbind", name);
+	igt_info("%llu ms\n", (unsigned long long)(now_ms() - start));
+	igt_assert_lt(now_ms() - start, 8000);
+	sched_setaffinity(0, sizeof(all), &all);
+	close(fd);
+	driver_write(VVRAM_DRIVER, "bind", name);
+	fd = vvram_open_again();
+	igt_assert_fd(fd);
+}
+
 static void test_unload(void)
 {
 	uint8_t *p = make_pattern(MIB(8), 27);
@@ -1140,6 +1178,7 @@ static const struct {
 	{ "reset", test_reset, "A reset loses nothing." },
 	{ "unbind", test_unbind, "The device's end loses nothing." },
 	{ "unbind-held", test_unbind_held, "Nothing of the device is in use when it has gone." },
+	{ "unbind-listed", test_unbind_listed, "Nor is it in use by those who forgot it." },
 	{ "unload", test_unload, "The module's end loses nothing." },
 };
 
